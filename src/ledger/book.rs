@@ -1,0 +1,271 @@
+//! The pure book of spans: begun by the source, acknowledged by the sinks, settled in order.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::alert::{Token, TopicPartition};
+
+/// A sink, by its place in the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SinkId(pub u8);
+
+/// What a sink did with the alerts of one batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// Rows made durable in the archive now.
+    pub archived: u64,
+    /// Rows not archived on purpose: they were there already, or there is no archive.
+    pub skipped: u64,
+    /// Dead letters stored instead of a row.
+    pub dead: u64,
+}
+
+/// Sums of one partition or of all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages that the source has read and that are settled.
+    pub messages: u64,
+    /// Alerts that decoding found in them (a message that does not decode counts as one).
+    pub alerts: u64,
+    /// As [`Handled::archived`].
+    pub archived: u64,
+    /// As [`Handled::skipped`].
+    pub skipped: u64,
+    /// As [`Handled::dead`].
+    pub dead: u64,
+    /// Alerts for which the sums did not balance; 0 unless there is a defect.
+    pub imbalance: u64,
+}
+
+impl Totals {
+    fn add(&mut self, other: &Totals) {
+        self.messages += other.messages;
+        self.alerts += other.alerts;
+        self.archived += other.archived;
+        self.skipped += other.skipped;
+        self.dead += other.dead;
+        self.imbalance += other.imbalance;
+    }
+}
+
+#[derive(Debug)]
+struct Open {
+    end: i64,
+    messages: u64,
+    alerts: Option<u64>,
+    waiting: u64,
+    handled: Handled,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    open: BTreeMap<i64, Open>,
+    watermark: Option<i64>,
+    totals: Totals,
+}
+
+/// The book. `sinks` is the set that must acknowledge each batch.
+#[derive(Debug, Default)]
+pub struct Book {
+    generation: u64,
+    sinks: u64,
+    partitions: HashMap<TopicPartition, Partition>,
+    open: usize,
+}
+
+impl Book {
+    /// Starts a generation: what was open is forgotten (it will be read again), what is settled stays.
+    pub fn start_generation(&mut self, generation: u64, sinks: &[SinkId]) {
+        self.generation = generation;
+        self.sinks = sinks.iter().fold(0, |set, s| set | 1 << s.0);
+        for partition in self.partitions.values_mut() {
+            partition.open.clear();
+        }
+        self.open = 0;
+    }
+
+    /// A batch has been read.
+    pub fn begin(&mut self, token: &Token, messages: u64) {
+        if token.generation != self.generation {
+            return;
+        }
+        let partition = self.partitions.entry((*token.origin).clone()).or_default();
+        let open = Open { end: token.span.end, messages, alerts: None, waiting: self.sinks, handled: Handled::default() };
+        if partition.open.insert(token.span.start, open).is_none() {
+            self.open += 1;
+        }
+    }
+
+    /// Decoding found this many alerts in the batch.
+    pub fn decoded(&mut self, token: &Token, alerts: u64) {
+        if let Some(open) = self.find(token) {
+            open.alerts = Some(alerts);
+        }
+    }
+
+    /// A stage has stored dead letters for rows that no sink will see.
+    pub fn bury(&mut self, token: &Token, dead: u64) {
+        if let Some(open) = self.find(token) {
+            open.handled.dead += dead;
+        }
+    }
+
+    /// All that `sink` does for the batch is durable. Returns whether a watermark moved.
+    pub fn acknowledge(&mut self, sink: SinkId, token: &Token, handled: Handled) -> bool {
+        let Some(open) = self.find(token) else { return false };
+        open.waiting &= !(1 << sink.0);
+        open.handled.archived += handled.archived;
+        open.handled.skipped += handled.skipped;
+        open.handled.dead += handled.dead;
+        open.waiting == 0 && self.settle(&token.origin.clone())
+    }
+
+    fn find(&mut self, token: &Token) -> Option<&mut Open> {
+        if token.generation != self.generation {
+            return None;
+        }
+        self.partitions.get_mut(&*token.origin)?.open.get_mut(&token.span.start)
+    }
+
+    fn settle(&mut self, origin: &TopicPartition) -> bool {
+        let Some(partition) = self.partitions.get_mut(origin) else { return false };
+        let mut moved = false;
+        while let Some(entry) = partition.open.first_entry() {
+            if entry.get().waiting != 0 {
+                break;
+            }
+            let done = entry.remove();
+            self.open -= 1;
+            moved = true;
+            partition.watermark = Some(done.end);
+            let Handled { archived, skipped, dead } = done.handled;
+            let alerts = done.alerts.unwrap_or(0);
+            partition.totals.add(&Totals {
+                messages: done.messages,
+                alerts,
+                archived,
+                skipped,
+                dead,
+                imbalance: alerts.abs_diff(archived + skipped + dead) + done.messages.saturating_sub(alerts),
+            });
+        }
+        moved
+    }
+
+    /// For each partition the offset below which everything is durable in every sink.
+    #[must_use]
+    pub fn watermarks(&self) -> Vec<(TopicPartition, i64)> {
+        self.partitions.iter().filter_map(|(origin, p)| p.watermark.map(|w| (origin.clone(), w))).collect()
+    }
+
+    /// The watermark of one partition.
+    #[must_use]
+    pub fn watermark(&self, origin: &TopicPartition) -> Option<i64> {
+        self.partitions.get(origin)?.watermark
+    }
+
+    /// Batches read and not yet settled, of one partition or of all.
+    #[must_use]
+    pub fn open(&self, origin: Option<&TopicPartition>) -> usize {
+        match origin {
+            Some(origin) => self.partitions.get(origin).map_or(0, |p| p.open.len()),
+            None => self.open,
+        }
+    }
+
+    /// Sums of what is settled, per partition in order.
+    #[must_use]
+    pub fn partitions(&self) -> BTreeMap<TopicPartition, Totals> {
+        self.partitions.iter().map(|(origin, p)| (origin.clone(), p.totals)).collect()
+    }
+
+    /// Sums of what is settled.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut sum = Totals::default();
+        self.partitions.values().for_each(|p| sum.add(&p.totals));
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::alert::Span;
+
+    fn token(start: i64, end: i64, generation: u64) -> Token {
+        let origin = Arc::new(TopicPartition { topic: "t".into(), partition: 0 });
+        Token { origin, span: Span { start, end }, generation }
+    }
+
+    const ARCHIVE: SinkId = SinkId(0);
+    const PUBLISH: SinkId = SinkId(1);
+
+    #[test]
+    fn a_watermark_waits_for_every_sink_and_for_every_earlier_batch() {
+        let mut book = Book::default();
+        book.start_generation(1, &[ARCHIVE, PUBLISH]);
+        for (start, end) in [(0, 10), (10, 20)] {
+            book.begin(&token(start, end, 1), 10);
+            book.decoded(&token(start, end, 1), 10);
+        }
+        let all = Handled { archived: 10, ..Handled::default() };
+        assert!(!book.acknowledge(ARCHIVE, &token(10, 20, 1), all));
+        assert!(!book.acknowledge(PUBLISH, &token(10, 20, 1), Handled::default()));
+        assert!(!book.acknowledge(ARCHIVE, &token(0, 10, 1), all));
+        assert_eq!(book.watermarks(), vec![]);
+        assert!(book.acknowledge(PUBLISH, &token(0, 10, 1), Handled::default()));
+        assert_eq!(book.watermark(&token(0, 1, 1).origin), Some(20));
+        assert_eq!(book.totals(), Totals { messages: 20, alerts: 20, archived: 20, ..Totals::default() });
+    }
+
+    #[test]
+    fn acknowledgements_of_an_older_generation_are_ignored() {
+        let mut book = Book::default();
+        book.start_generation(1, &[ARCHIVE]);
+        book.begin(&token(0, 10, 1), 10);
+        book.start_generation(2, &[ARCHIVE]);
+        assert!(!book.acknowledge(ARCHIVE, &token(0, 10, 1), Handled::default()));
+        assert_eq!((book.watermarks(), book.open(None)), (vec![], 0));
+    }
+
+    #[test]
+    fn an_alert_that_no_one_accounts_for_is_seen() {
+        let mut book = Book::default();
+        book.start_generation(1, &[ARCHIVE]);
+        book.begin(&token(0, 3, 1), 3);
+        book.decoded(&token(0, 3, 1), 3);
+        book.bury(&token(0, 3, 1), 1);
+        book.acknowledge(ARCHIVE, &token(0, 3, 1), Handled { archived: 1, ..Handled::default() });
+        assert_eq!(book.totals().imbalance, 1);
+    }
+
+    proptest! {
+        /// Whatever the order of the acknowledgements, the watermark is the end of the longest run of batches from the
+        /// start that all sinks have acknowledged.
+        #[test]
+        fn the_watermark_follows_the_model(acks in proptest::collection::vec((0_usize..8, 0_u8..2), 0..40)) {
+            let mut book = Book::default();
+            book.start_generation(1, &[ARCHIVE, PUBLISH]);
+            for i in 0..8 {
+                book.begin(&token(i * 5, i * 5 + 5, 1), 5);
+                book.decoded(&token(i * 5, i * 5 + 5, 1), 5);
+            }
+            let mut seen = [[false; 2]; 8];
+            for (batch, sink) in acks {
+                let handled = Handled { archived: if sink == 0 && !seen[batch][0] { 5 } else { 0 }, ..Handled::default() };
+                seen[batch][sink as usize] = true;
+                let start = batch as i64 * 5;
+                book.acknowledge(SinkId(sink), &token(start, start + 5, 1), handled);
+                let run = seen.iter().take_while(|s| s[0] && s[1]).count();
+                let expected = (run > 0).then_some(run as i64 * 5);
+                prop_assert_eq!(book.watermark(&token(0, 1, 1).origin), expected);
+                prop_assert_eq!(book.open(None), 8 - run);
+                prop_assert_eq!(book.totals().imbalance, 0);
+            }
+        }
+    }
+}
