@@ -103,7 +103,7 @@ impl Kafka {
 
     fn java(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("java");
-        command.args(["-XX:+UseSerialGC", "-cp"]).arg(self.libs.join("*")).args(arguments);
+        command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]).arg(self.libs.join("*")).args(arguments);
         command
     }
 
@@ -112,7 +112,7 @@ impl Kafka {
         let folder = self.scratch.join(format!("node{}", node.id));
         let libs = self.libs.join("*");
         node.process = Some(self.scratch.spawn(&format!("kafka{}", node.id), Path::new("java"), |command| {
-            command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dlog4j2.level=INFO", "-Dlog4j2.StatusLogger.level=OFF", "-cp"]);
+            command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp"]);
             command.arg(libs).arg("kafka.Kafka").arg(folder.join("server.properties")).current_dir(folder);
         }));
     }
