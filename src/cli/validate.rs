@@ -31,7 +31,8 @@ fn summary(settings: &Settings) -> String {
                 simulator.count.map_or_else(|| "simulator".to_owned(), |count| format!("simulator, {count} alerts"))
             }
         };
-        let archive = pipeline.archive.as_ref().map_or_else(|| "no archive".to_owned(), |archive| archive.root.display().to_string());
+        let archive =
+            pipeline.archive.as_ref().map_or_else(|| "no archive".to_owned(), |archive| archive.root.display().to_string());
         let outputs: Vec<String> = pipeline
             .publish
             .iter()

@@ -313,14 +313,7 @@ impl Archive {
         let mut name = root.file_name().unwrap_or_default().to_owned();
         name.push(".staging");
         let staging = root.with_file_name(name);
-        Self {
-            root,
-            staging,
-            by: HourBy::Ingest,
-            roll_size: Self::ROLL_SIZE,
-            roll_age: Self::ROLL_AGE,
-            layout: Layout::Hive,
-        }
+        Self { root, staging, by: HourBy::Ingest, roll_size: Self::ROLL_SIZE, roll_age: Self::ROLL_AGE, layout: Layout::Hive }
     }
 }
 

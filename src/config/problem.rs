@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, SourceOffset, SourceSpan,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceOffset,
+    SourceSpan, SpanContents,
 };
 
 use super::at::Place;
@@ -142,22 +143,26 @@ impl Diagnostic for Problem {
     }
 }
 
+/// A span is shown with its own line and no other. Miette asks without context for the place that it names above the line,
+/// and with context for what it shows.
 impl SourceCode for Shown {
     fn read_span<'a>(
         &'a self,
         span: &SourceSpan,
         before: usize,
         after: usize,
-    ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        let contents = self.text.read_span(span, before, after)?;
-        Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.file.display().to_string(),
-            contents.data(),
-            *contents.span(),
-            contents.line(),
-            contents.column(),
-            contents.line_count(),
-        )))
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let Span { line, column, offset, .. } = self.span(Place { offset: span.offset(), len: span.len() });
+        let name = self.file.display().to_string();
+        let contents = if before + after == 0 {
+            MietteSpanContents::new_named(name, &[], *span, line - 1, column - 1, 1)
+        } else {
+            let start = self.text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+            let end = self.text[offset..].find(['\n', '\r']).map_or(self.text.len(), |newline| offset + newline);
+            let whole = SourceSpan::new(SourceOffset::from(start), end - start);
+            MietteSpanContents::new_named(name, &self.text.as_bytes()[start..end], whole, line - 1, 0, 1)
+        };
+        Ok(Box::new(contents))
     }
 }
 
@@ -199,10 +204,9 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none())
-            .with_width(110)
-            .with_context_lines(0)
+            .with_context_lines(1)
             .with_links(false)
-            .with_break_words(false);
+            .with_wrap_lines(false);
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;

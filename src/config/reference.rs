@@ -160,15 +160,15 @@ fn words(schema: &Value) -> String {
 
 /// Every key of a schema by its path, for the tests that hold the documentation against it.
 #[cfg(test)]
-pub fn paths(schema: &Value) -> Vec<String> {
-    fn collect(schema: &Value, above: &str, out: &mut Vec<String>) {
+pub fn paths(schema: &Value) -> Vec<(String, Value)> {
+    fn collect(schema: &Value, above: &str, out: &mut Vec<(String, Value)>) {
         for Key { name, schema, .. } in keys(schema) {
             let path = if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") };
             collect(schema, &path, out);
             if let Some(items) = schema.get("items") {
                 collect(items, &path, out);
             }
-            out.push(path);
+            out.push((path, schema.clone()));
         }
     }
     let mut out = Vec::new();

@@ -42,12 +42,7 @@ pub fn builtin(name: &str) -> Result<Arc<Survey>, ConfigError> {
 /// # Errors
 ///
 /// It is not found, cannot be read, or is wrong; the problems may be of the profile's own file.
-pub fn find(
-    survey: &At<String>,
-    shown: &Shown,
-    folder: &Path,
-    around: &Surroundings,
-) -> Result<Arc<Survey>, Vec<Problem>> {
+pub fn find(survey: &At<String>, shown: &Shown, folder: &Path, around: &Surroundings) -> Result<Arc<Survey>, Vec<Problem>> {
     let wanted = survey.value.as_str();
     let is_path = wanted.contains('/') || [".yaml", ".yml"].iter().any(|ending| wanted.ends_with(ending));
     let tried = if is_path {

@@ -1,7 +1,7 @@
 //! From YAML to the raw structs, with errors in the words of a configuration.
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::Error;
+use serde_saphyr::{Error, Location};
 
 use super::at::Place;
 use super::problem::{Problem, Shown, nearest};
@@ -27,7 +27,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, shown: &Shown) -> Result<T, Proble
 }
 
 fn translate(text: &str, shown: &Shown, error: &Error) -> Problem {
-    let mut place = error.location().map(Place::from).unwrap_or_default();
+    let mut place = error.location().map(|location| locate(text, location)).unwrap_or_default();
     let (message, help) = match error {
         Error::AliasError { error, .. } => return translate(text, shown, error),
         Error::SerdeUnknownField { field, expected, .. } => {
@@ -36,7 +36,7 @@ fn translate(text: &str, shown: &Shown, error: &Error) -> Problem {
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             place = find(text, place, variant);
-            (format!("`{variant}` is not known here"), suggest(variant, expected, "there are"))
+            (format!("`{variant}` is not known here"), suggest(variant, expected, "there can be"))
         }
         Error::SerdeMissingField { field, .. } => {
             (format!("the key `{field}` is missing"), format!("add `{field}:`; `skysluice config reference` describes it"))
@@ -59,9 +59,7 @@ fn translate(text: &str, shown: &Shown, error: &Error) -> Problem {
         Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
             ("there can be only one of these keys".to_owned(), "remove the others".to_owned())
         }
-        Error::MultipleDocuments { .. } => {
-            ("a configuration is one document".to_owned(), "remove what follows `---`".to_owned())
-        }
+        Error::MultipleDocuments { .. } => ("a configuration is one document".to_owned(), "remove what follows `---`".to_owned()),
         Error::Eof { .. } => ("the file is empty".to_owned(), "conf/skysluice.yaml shows every key".to_owned()),
         Error::ExternalMessage { msg, .. } => {
             (format!("this is not YAML: {msg}"), "check indentation, quotes and brackets here and above".to_owned())
@@ -69,19 +67,42 @@ fn translate(text: &str, shown: &Shown, error: &Error) -> Problem {
         Error::Budget { .. } => ("the file is larger than any configuration".to_owned(), String::new()),
         other => (first_line(&other.render()), String::new()),
     };
-    if place.len == 0 {
-        place.len = 1;
-    }
-    shown.problem(place, message, help)
+    shown.problem(to_word(text, place), message, help)
 }
 
-/// The place of a word at or after a place: errors of keys are reported at their mapping or at the value.
-fn find(text: &str, place: Place, word: &str) -> Place {
-    let at = |offset: usize| Place { offset, len: word.len() };
-    if text[place.offset.min(text.len())..].starts_with(word) {
-        return at(place.offset);
+/// The place of a location: the scanner knows only line and column.
+fn locate(text: &str, location: Location) -> Place {
+    if location.span().byte_offset().is_some() {
+        return location.into();
     }
-    place
+    let line = usize::try_from(location.line()).unwrap_or(0).saturating_sub(1);
+    let column = usize::try_from(location.column()).unwrap_or(0).saturating_sub(1);
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let inside = text[start..].char_indices().nth(column).map_or(text.len() - start, |(offset, _)| offset);
+    Place { offset: start + inside, len: 0 }
+}
+
+/// A place that can be seen: never empty, and never the blank after what is wrong.
+fn to_word(text: &str, place: Place) -> Place {
+    let offset = place.offset.min(text.len());
+    if place.len > 0 {
+        return Place { offset, ..place };
+    }
+    if text[offset..].starts_with(|c: char| !c.is_whitespace()) {
+        let len = text[offset..].find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))).unwrap_or(1);
+        return Place { offset, len: len.max(1) };
+    }
+    let before = text[..offset].trim_end();
+    let start = before.rfind(char::is_whitespace).map_or(0, |blank| blank + 1);
+    Place { offset: start, len: before.len() - start }
+}
+
+/// The place of a word, when it is what is written there.
+fn find(text: &str, place: Place, word: &str) -> Place {
+    match text.get(place.offset..) {
+        Some(rest) if rest.starts_with(word) => Place { offset: place.offset, len: word.len() },
+        _ => place,
+    }
 }
 
 fn suggest(word: &str, expected: &[&'static str], all: &str) -> String {

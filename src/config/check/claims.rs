@@ -121,7 +121,8 @@ impl Claims {
             if let Some(first) = self.inputs[..index].iter().find(clash) {
                 let group = &later.what.group;
                 let message = format!("two components read `{}` as the group `{group}`", later.what.topic);
-                let help = format!("each would get a part of it (the other is in line {}); give one another `group`", line(first.place));
+                let help =
+                    format!("each would get a part of it (the other is in line {}); give one another `group`", line(first.place));
                 problems.push(shown.problem(later.place, message, help));
             }
         }
@@ -162,9 +163,7 @@ fn folder_clash(first: &Claim<(Folder, PathBuf)>, later: &Claim<(Folder, PathBuf
         // Several topics in one folder of outputs are what it is for; dead letters of several components tell their origin.
         return match (first_use, later_use) {
             (Folder::Output, Folder::Output) | (Folder::Dead, Folder::Dead) => None,
-            (Folder::Archive, Folder::Archive) => {
-                Some((format!("two archives have the root {shown}"), "give each its own root"))
-            }
+            (Folder::Archive, Folder::Archive) => Some((format!("two archives have the root {shown}"), "give each its own root")),
             _ => Some((format!("{later_name} is also {first_name}: {shown}"), "give each its own folder")),
         };
     }

@@ -158,7 +158,11 @@ impl Checker<'_> {
         self.name(&raw.name, "component");
         if let Some(first) = self.claims.name(&name, raw.name.place) {
             let line = self.line(first);
-            self.problem(raw.name.place, format!("there are two components named `{name}`"), format!("the other is in line {line}"));
+            self.problem(
+                raw.name.place,
+                format!("there are two components named `{name}`"),
+                format!("the other is in line {line}"),
+            );
         }
         let survey = self.survey(&raw.survey);
         let source = self.source(index, &name, &raw.source);
@@ -216,10 +220,9 @@ impl Checker<'_> {
     fn decode(&mut self, raw: Option<&At<raw::Decode>>) -> Option<Decode> {
         let Some(At { value: raw, place }) = raw else { return Some(Decode { framing: Framing::Container }) };
         let framing = raw.framing.as_ref().map_or(raw::Format::Container, |framing| framing.value);
-        for (given, key, belongs) in [
-            (&raw.schemas, "schemas", raw::Format::Confluent),
-            (&raw.schema, "schema", raw::Format::Bare),
-        ] {
+        for (given, key, belongs) in
+            [(&raw.schemas, "schemas", raw::Format::Confluent), (&raw.schema, "schema", raw::Format::Bare)]
+        {
             if let Some(given) = given
                 && framing != belongs
             {

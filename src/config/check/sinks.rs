@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::Checker;
 use super::claims::{Folder, Target};
 use super::source::security;
-use super::Checker;
 use crate::config::at::{At, Place};
 use crate::config::checked::{Archive, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source};
 use crate::config::raw;

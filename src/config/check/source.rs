@@ -79,7 +79,11 @@ impl Checker<'_> {
         if let Some(At { value, place }) = &raw.rate
             && !(value.is_finite() && *value > 0.0)
         {
-            self.problem(*place, format!("a rate of {value} makes no alerts"), "write alerts per second above 0, or remove `rate`");
+            self.problem(
+                *place,
+                format!("a rate of {value} makes no alerts"),
+                "write alerts per second above 0, or remove `rate`",
+            );
         }
         let catalog = match &raw.catalog {
             Some(catalog) => Some(self.input(catalog, "catalogue")?),
