@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use skysluice::config;
 
 fn broken() -> Vec<PathBuf> {
@@ -54,4 +56,71 @@ fn what_is_said_about_a_file_never_holds_its_secrets() {
     assert!(std::fs::read_to_string(file).unwrap().contains("hunter2"));
     let error = config::load(file).unwrap_err();
     assert!(!error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{error}");
+}
+
+/// The folder of real alerts, or a word on why there is none.
+fn data() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let folder = std::env::var_os("SKYSLUICE_DATA").map_or_else(beside, PathBuf::from);
+    let there = folder.join("alerts").is_dir();
+    if !there {
+        eprintln!("skipped: no alerts in {}", folder.display());
+    }
+    there.then_some(folder)
+}
+
+/// A schema without what does not decide how it is read.
+fn bones(schema: &Value) -> Value {
+    match schema {
+        Value::Object(map) => {
+            map.iter().filter(|(key, _)| *key != "doc").map(|(key, value)| (key.clone(), bones(value))).collect()
+        }
+        Value::Array(list) => list.iter().map(bones).collect(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn the_known_schema_of_ztf_is_that_of_its_packets() {
+    let Some(data) = data() else { return };
+    let packet = std::fs::File::open(data.join("alerts/ztf/2475433850015010009.avro")).unwrap();
+    let reader = apache_avro::Reader::new(std::io::BufReader::new(packet)).unwrap();
+    let sent: Value = serde_json::from_str(&serde_json::to_string(reader.writer_schema()).unwrap()).unwrap();
+    let survey = config::builtin("ztf").unwrap();
+    let known = apache_avro::Schema::parse_str(&survey.schemas[0]).unwrap();
+    let known: Value = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
+    assert_eq!(bones(&known), bones(&sent));
+}
+
+#[test]
+fn the_profile_of_lsst_finds_its_fields_in_every_version() {
+    let Some(data) = data() else { return };
+    let survey = config::builtin("lsst").unwrap();
+    let mut versions = 0;
+    for folder in data.join("alerts/lsst-schemas").read_dir().unwrap() {
+        let folder = folder.unwrap().path();
+        let mut records: BTreeMap<String, Value> = BTreeMap::new();
+        for file in folder.read_dir().unwrap() {
+            let record: Value = serde_json::from_str(&std::fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
+            records.insert(record["name"].as_str().unwrap().rsplit('.').next().unwrap().to_owned(), record);
+        }
+        let has = |path: &config::FieldPath| {
+            let mut record = &records["alert"];
+            for (depth, name) in path.0.iter().enumerate() {
+                let fields = record["fields"].as_array().unwrap();
+                let Some(field) = fields.iter().find(|field| field["name"] == name.as_str()) else { return false };
+                if depth + 1 < path.0.len() {
+                    let kind = field["type"].as_str().or_else(|| field["type"][1].as_str()).unwrap();
+                    record = &records[kind.rsplit('.').next().unwrap()];
+                }
+            }
+            true
+        };
+        let config::Survey { alert_id, object_id, ra, dec, time, magnitude, history, cutouts, solar_system, .. } = &*survey;
+        for paths in [alert_id, object_id, ra, dec, time, magnitude, history, cutouts, solar_system] {
+            assert!(paths.iter().any(has), "{}: none of {paths:?}", folder.display());
+        }
+        versions += 1;
+    }
+    assert!(versions >= 9, "{versions} versions");
 }

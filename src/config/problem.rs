@@ -4,7 +4,7 @@
 //! give them away.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use miette::{
@@ -17,13 +17,13 @@ use super::at::Place;
 /// The text of a file as it may be shown: secrets blanked out, byte for byte of the same length.
 #[derive(Clone)]
 pub struct Shown {
-    file: PathBuf,
+    file: Arc<Path>,
     text: Arc<str>,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { file: PathBuf::new(), text: Arc::from("") }
+        Self { file: Arc::from(Path::new("")), text: Arc::from("") }
     }
 }
 
@@ -37,7 +37,7 @@ impl Shown {
     /// The text of a file.
     #[must_use]
     pub fn new(file: &Path, text: &str) -> Self {
-        Self { file: file.to_owned(), text: Arc::from(super::secret::blank(text)) }
+        Self { file: Arc::from(file), text: Arc::from(super::secret::blank(text)) }
     }
 
     /// A problem at a place of this file.

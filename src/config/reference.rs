@@ -134,10 +134,8 @@ fn kind(schema: &Value) -> String {
     if let Some(text) = schema.get("const").and_then(Value::as_str) {
         return format!("`{text}`");
     }
-    if let Some(format) = schema.get("format").and_then(Value::as_str)
-        && ["size", "time", "angle"].contains(&format)
-    {
-        return format.to_owned();
+    if let Some(quantity) = schema.get("quantity").and_then(Value::as_str) {
+        return quantity.to_owned();
     }
     let named = |name: &str| match name {
         "string" => "text",

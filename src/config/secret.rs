@@ -49,7 +49,8 @@ pub fn blank(text: &str) -> String {
             }
             let trimmed = value.trim();
             // References name the place of a secret, not the secret.
-            if trimmed.starts_with('{') {
+            let inner = trimmed.trim_start_matches('{').trim_start();
+            if trimmed.starts_with('{') && ["env:", "file:"].iter().any(|kind| inner.starts_with(kind)) {
                 continue;
             }
             let end = value_end(value, line[..line.len() - value.len()].contains('{'));
@@ -109,6 +110,7 @@ mod tests {
             ("  sasl.password:\n    pw\n  a: 1\n", "  sasl.password:\n    **\n  a: 1\n"),
             ("  sasl.password: \"p\n    w\"\n  a: 1\n", "  sasl.password: **\n    **\n  a: 1\n"),
             ("sasl.password: { env: NAME }\n", "sasl.password: { env: NAME }\n"),
+            ("sasl.password: {pw\n", "sasl.password: ***\n"),
         ] {
             assert_eq!(blank(text), wanted);
             assert_eq!(blank(text).len(), text.len());

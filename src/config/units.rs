@@ -18,6 +18,7 @@ pub struct UnitError {
 /// A kind of quantity: its name and its units with their size in the base unit.
 struct Kind {
     name: &'static str,
+    a: &'static str,
     units: &'static [(&'static str, f64)],
     usual: &'static str,
 }
@@ -26,6 +27,7 @@ const KIB: f64 = 1024.0;
 
 const SIZE: Kind = Kind {
     name: "size",
+    a: "a size",
     units: &[
         ("B", 1.0),
         ("kB", 1e3),
@@ -42,12 +44,17 @@ const SIZE: Kind = Kind {
 
 const TIME: Kind = Kind {
     name: "time",
+    a: "a time",
     units: &[("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)],
     usual: "s",
 };
 
-const ANGLE: Kind =
-    Kind { name: "angle", units: &[("mas", 1e-3), ("arcsec", 1.0), ("arcmin", 60.0), ("deg", 3600.0)], usual: "arcsec" };
+const ANGLE: Kind = Kind {
+    name: "angle",
+    a: "an angle",
+    units: &[("mas", 1e-3), ("arcsec", 1.0), ("arcmin", 60.0), ("deg", 3600.0)],
+    usual: "arcsec",
+};
 
 impl Kind {
     /// The quantity in the base unit: finite and not negative.
@@ -58,26 +65,26 @@ impl Kind {
         let (number, unit) = (&text[..end], text[end..].trim());
         let Ok(number) = number.parse::<f64>() else {
             return Err(UnitError {
-                message: format!("`{text}` is not a {}", self.name),
+                message: format!("`{text}` is not {}", self.a),
                 help: format!("write a number and a unit ({}), such as `10 {}`", self.names(), self.usual),
             });
         };
         if unit.is_empty() {
             return Err(UnitError {
-                message: format!("`{text}` is a {} without a unit", self.name),
+                message: format!("`{text}` is {} without a unit", self.a),
                 help: format!("write the unit, such as `{text} {}`; there are {}", self.usual, self.names()),
             });
         }
         let Some(&(_, scale)) = self.units.iter().find(|(name, _)| *name == unit) else {
             let near = self.nearest(unit);
             return Err(UnitError {
-                message: format!("`{unit}` is not a unit of a {}", self.name),
+                message: format!("`{unit}` is not a unit of {}", self.a),
                 help: format!("did you mean `{} {near}`? There are {}", text[..end].trim(), self.names()),
             });
         };
         if number < 0.0 {
             return Err(UnitError {
-                message: format!("a {} cannot be negative", self.name),
+                message: format!("{} cannot be negative", self.a),
                 help: format!("write a positive number, such as `10 {}`", self.usual),
             });
         }
@@ -185,10 +192,11 @@ pub struct Time(pub String);
 #[serde(transparent)]
 pub struct Angle(pub String);
 
-/// The schema of a quantity: a text of a number and one of the units; `format` names the kind in the reference.
+/// The schema of a quantity: a text of a number and one of the units; `quantity`, which validators pass over, names the kind
+/// in the reference.
 fn schema_of(kind: &Kind) -> Schema {
     let units = kind.units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join("|");
-    json_schema!({ "type": "string", "format": kind.name, "pattern": format!(r"^[0-9]+(\.[0-9]+)? ?({units})$") })
+    json_schema!({ "type": "string", "quantity": kind.name, "pattern": format!(r"^[0-9]+(\.[0-9]+)? ?({units})$") })
 }
 
 macro_rules! quantity_schema {

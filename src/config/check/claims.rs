@@ -126,11 +126,15 @@ impl Claims {
                 problems.push(shown.problem(later.place, message, help));
             }
         }
+        // One problem for each key: a folder in the wrong place clashes with much.
+        let mut told: Vec<Place> = Vec::new();
         for (index, later) in self.folders.iter().enumerate() {
-            for first in &self.folders[..index] {
-                if let Some((message, help)) = folder_clash(first, later) {
-                    problems.push(shown.problem(later.place, message, format!("{help} (line {})", line(first.place))));
-                }
+            let clash = self.folders[..index].iter().find_map(|first| Some((first, folder_clash(first, later)?)));
+            if let Some((first, (message, help))) = clash
+                && !told.contains(&later.place)
+            {
+                told.push(later.place);
+                problems.push(shown.problem(later.place, message, format!("{help} (line {})", line(first.place))));
             }
         }
     }

@@ -56,6 +56,8 @@ pub fn check(text: &str, path: &Path, around: &Surroundings) -> Result<Settings,
     let Checker { claims, mut problems, shown, places, .. } = checker;
     claims.clashes(&shown, &mut problems);
     if !problems.is_empty() {
+        // Those of this file before those of profiles.
+        problems.sort_by_key(|problem| problem.file() != path);
         return Err(ConfigError::new(problems));
     }
     Ok(Settings {

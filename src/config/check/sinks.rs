@@ -136,10 +136,7 @@ impl Checker<'_> {
             (None, Some(topic)) => {
                 self.topic(topic);
                 let own = self.properties(&raw.properties)?;
-                let (brokers, properties) = match self.cluster(raw.brokers.as_ref(), own, source, topic.place) {
-                    Some(found) => found,
-                    None => return None,
-                };
+                let (brokers, properties) = self.cluster(raw.brokers.as_ref(), own, source, topic.place)?;
                 self.claims.output(component, Target::Cluster(cluster(&brokers)), &topic.value, topic.place);
                 Some(DeadLetters::Topic { brokers, topic: topic.value.clone(), properties })
             }

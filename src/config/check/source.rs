@@ -147,19 +147,20 @@ impl Checker<'_> {
             raw::Property::Text(text) => Some(text.clone()),
             raw::Property::AsWritten => Some(self.text[place.offset..place.offset + place.len].to_owned()),
             raw::Property::Env(variable) => {
-                let found = (self.around.variable)(variable);
+                let found = (self.around.variable)(&variable.value);
                 if found.is_none() {
                     let help = format!("set it before the start, or write `{key}: {{ file: PATH }}`");
-                    self.problem(place, format!("the variable `{variable}` of the environment is not set"), help);
+                    let message = format!("the variable `{}` of the environment is not set", variable.value);
+                    self.problem(variable.place, message, help);
                 }
                 found
             }
             raw::Property::File(path) => {
-                let path = self.input(&At { value: path.clone(), place }, "file")?;
-                match read(&path) {
+                let found = self.input(path, "file")?;
+                match read(&found) {
                     Ok(text) => Some(text.trim_end_matches(['\n', '\r']).to_owned()),
                     Err(problem) => {
-                        self.problem(place, problem.message, problem.help);
+                        self.problem(path.place, problem.message, problem.help);
                         None
                     }
                 }

@@ -94,9 +94,9 @@ pub enum Property {
     /// A number or a truth value: its text is what is written.
     AsWritten,
     /// Name of a variable of the environment.
-    Env(String),
+    Env(At<String>),
     /// File whose content, without the line end, is the value.
-    File(String),
+    File(At<String>),
 }
 
 impl<'de> Deserialize<'de> for Property {
