@@ -10,9 +10,8 @@ use super::{CatalogError, Sources};
 const ID: [&str; 11] =
     ["id", "sourceid", "name", "sourcename", "source", "objectid", "objectname", "oid", "mainid", "designation", "identifier"];
 const RA: [&str; 9] = ["ra", "raj2000", "raicrs", "radeg", "radegrees", "radeicrs", "rightascension", "alpha", "ra2000"];
-const DEC: [&str; 11] = [
-    "dec", "dej2000", "decj2000", "deicrs", "decicrs", "decdeg", "dedeg", "decdegrees", "declination", "delta", "decl",
-];
+const DEC: [&str; 11] =
+    ["dec", "dej2000", "decj2000", "deicrs", "decicrs", "decdeg", "dedeg", "decdegrees", "declination", "delta", "decl"];
 
 /// Ids that are named in a warning; the others are counted.
 const NAMED: usize = 5;

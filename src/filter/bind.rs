@@ -82,9 +82,7 @@ impl Binder<'_> {
             Kind::In(x, list) => condition(self.contained(x, list)?),
             Kind::Like(x, pattern, escape) => match self.value(x)? {
                 Value::Text(Text::Column(slot)) => condition(Condition::Like(slot, Pattern::new(pattern, *escape))),
-                Value::Text(Text::Literal(t)) => {
-                    condition(Condition::Constant(Some(Pattern::new(pattern, *escape).matches(&t))))
-                }
+                Value::Text(Text::Literal(t)) => condition(Condition::Constant(Some(Pattern::new(pattern, *escape).matches(&t)))),
                 Value::Null => condition(Condition::Constant(None)),
                 other => return Err(clash(x, &other, "LIKE takes text")),
             },
@@ -184,8 +182,7 @@ impl Binder<'_> {
                     }
                     _ => {
                         // Adding zero makes -0.0 into 0.0, which the order of the search tells apart.
-                        let mut floats: Vec<f64> =
-                            items.iter().map(|s| literal_for(column, *s).as_float() + 0.0).collect();
+                        let mut floats: Vec<f64> = items.iter().map(|s| literal_for(column, *s).as_float() + 0.0).collect();
                         floats.sort_unstable_by(f64::total_cmp);
                         Condition::InFloats(column.clone(), floats, unknown)
                     }

@@ -85,7 +85,9 @@ impl Number {
             },
             Number::Literal(Scalar::Int(_)) => Precision::Integer,
             Number::Literal(Scalar::Float(_)) | Number::Arithmetic(Operator::Divide, ..) => Precision::Double,
-            Number::Arithmetic(_, a, b) if a.precision() == Precision::Integer && b.precision() == Precision::Integer => Precision::Integer,
+            Number::Arithmetic(_, a, b) if a.precision() == Precision::Integer && b.precision() == Precision::Integer => {
+                Precision::Integer
+            }
             Number::Arithmetic(..) => Precision::Double,
             Number::Negate(x) | Number::Abs(x) => x.precision(),
         }
@@ -284,9 +286,7 @@ fn contained(found: BooleanBuffer, nulls: Option<NullBuffer>, unknown: bool) -> 
     BooleanArray::new(found, nulls)
 }
 
-fn text_kernel(
-    op: Comparison,
-) -> fn(&dyn arrow_array::Datum, &dyn arrow_array::Datum) -> Result<BooleanArray, ArrowError> {
+fn text_kernel(op: Comparison) -> fn(&dyn arrow_array::Datum, &dyn arrow_array::Datum) -> Result<BooleanArray, ArrowError> {
     match op {
         Comparison::Eq => cmp::eq,
         Comparison::Ne => cmp::neq,

@@ -113,7 +113,12 @@ fn pack<T>(values: &[T], test: impl Fn(&T) -> bool) -> BooleanBuffer {
 }
 
 #[inline]
-fn pack_against<T: Copy, W: PartialOrd + Copy>(op: Comparison, values: &[T], literal: W, widen: impl Fn(T) -> W) -> BooleanBuffer {
+fn pack_against<T: Copy, W: PartialOrd + Copy>(
+    op: Comparison,
+    values: &[T],
+    literal: W,
+    widen: impl Fn(T) -> W,
+) -> BooleanBuffer {
     match op {
         Comparison::Eq => pack(values, |v| widen(*v) == literal),
         // Not `!=`, which NaN would pass.
@@ -134,9 +139,7 @@ pub(super) fn against(op: Comparison, array: &dyn Array, literal: Scalar) -> Res
         (DataType::Int64, Scalar::Float(l)) => {
             pack_against(op, array.as_primitive::<Int64Type>().values(), l, |v| Scalar::Int(v).as_float())
         }
-        (DataType::Float32, l) => {
-            pack_against(op, array.as_primitive::<Float32Type>().values(), l.as_float(), f64::from)
-        }
+        (DataType::Float32, l) => pack_against(op, array.as_primitive::<Float32Type>().values(), l.as_float(), f64::from),
         (DataType::Float64, l) => pack_against(op, array.as_primitive::<Float64Type>().values(), l.as_float(), |v| v),
         _ => {
             let wide = arrow_cast::cast(array, &DataType::Int64)?;
@@ -149,9 +152,7 @@ pub(super) fn against(op: Comparison, array: &dyn Array, literal: Scalar) -> Res
 pub(super) fn widen(array: &dyn Array, nulls: Option<NullBuffer>) -> Result<Column<'_>, FilterError> {
     let values = match array.data_type() {
         DataType::Float64 => Values::Float(Cow::Borrowed(array.as_primitive::<Float64Type>().values())),
-        DataType::Float32 => {
-            Values::Float(array.as_primitive::<Float32Type>().values().iter().copied().map(f64::from).collect())
-        }
+        DataType::Float32 => Values::Float(array.as_primitive::<Float32Type>().values().iter().copied().map(f64::from).collect()),
         DataType::Int64 => Values::Int(Cow::Borrowed(array.as_primitive::<Int64Type>().values())),
         DataType::Int32 => Values::Int(array.as_primitive::<Int32Type>().values().iter().copied().map(i64::from).collect()),
         _ => {

@@ -32,10 +32,9 @@ pub(super) fn parse(text: &str) -> Result<Node, FilterError> {
         return Err(FilterError::TooLarge { what: format!("{} bytes, {MAX_BYTES} are allowed", text.len()) });
     }
     let source = Source { text };
-    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize_with_location().map_err(|e| FilterError::Syntax {
-        message: e.message.clone(),
-        offset: source.offset(e.location),
-    })?;
+    let tokens = Tokenizer::new(&GenericDialect {}, text)
+        .tokenize_with_location()
+        .map_err(|e| FilterError::Syntax { message: e.message.clone(), offset: source.offset(e.location) })?;
     let words = tokens
         .iter()
         .filter(|t| {
@@ -84,9 +83,9 @@ impl Source<'_> {
             }
         };
         let (message, place) = message.rsplit_once(" at Line: ").map_or((message.as_str(), None), |(m, p)| (m, Some(p)));
-        let offset = place.and_then(|p| p.split_once(", Column: ")).and_then(|(line, column)| {
-            self.offset(Location { line: line.parse().ok()?, column: column.trim().parse().ok()? })
-        });
+        let offset = place
+            .and_then(|p| p.split_once(", Column: "))
+            .and_then(|(line, column)| self.offset(Location { line: line.parse().ok()?, column: column.trim().parse().ok()? }));
         let at_end = message.ends_with("found: EOF");
         FilterError::Syntax {
             message: message

@@ -69,11 +69,7 @@ impl Slot {
     }
 
     pub fn read<'a>(&self, input: Input<'a>) -> Result<Read<'a>, FilterError> {
-        let mismatch = |found: String| FilterError::Mismatch {
-            path: self.path.clone(),
-            expected: self.data_type.clone(),
-            found,
-        };
+        let mismatch = |found: String| FilterError::Mismatch { path: self.path.clone(), expected: self.data_type.clone(), found };
         let columns = if self.annotation { input.annotations } else { input.records.columns() };
         let mut array = columns.get(self.root).ok_or_else(|| mismatch("no such column".to_owned()))?;
         let mut nulls = array.logical_nulls();
