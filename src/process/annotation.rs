@@ -1,5 +1,6 @@
 //! The columns that cross-matching adds: how many matches, and which.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, StringBuilder};
@@ -21,7 +22,7 @@ const CROSSMATCHES: &str = "crossmatches";
 fn field(name: &str, data_type: DataType, nullable: bool, unit: &str, doc: &str) -> FieldRef {
     let metadata = [("unit", unit), ("doc", doc)].into_iter().filter(|(_, v)| !v.is_empty());
     let metadata = metadata.map(|(k, v)| (k.to_owned(), v.to_owned()));
-    Arc::new(Field::new(name, data_type, nullable).with_metadata(metadata.collect()))
+    Arc::new(Field::new(name, data_type, nullable).with_metadata(metadata.collect::<HashMap<_, _>>()))
 }
 
 /// One match. `candid` is text so that its type is the same for surveys with numbers and with texts as ids.
