@@ -1,8 +1,14 @@
 //! Which folder an alert belongs to.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::config::Layout;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{Array, BooleanArray};
+
+use crate::alert::{AlertBatch, Fault, RowOrigin};
+use crate::config::{HourBy, Layout};
 
 const HOUR_MS: i64 = 3_600_000;
 /// 1990-01-01 00:00 UTC; no alert stream is older.
@@ -53,6 +59,67 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = doy - (153 * mp + 2) / 5 + 1;
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The hour of each row of a part.
+pub(super) enum Hours {
+    /// All have the same: the usual case.
+    Same(Hour),
+    /// One per row.
+    Each(Vec<Hour>),
+}
+
+impl Hours {
+    /// Hours of the rows, by the time that the configuration chose.
+    ///
+    /// # Errors
+    /// When the times of observation are not what a candidate view promises.
+    pub fn of(part: &AlertBatch, by: HourBy) -> Result<Hours, Fault> {
+        let fault = || Fault::defect("the time of observation is not a timestamp in microseconds per row");
+        let observed = match by {
+            HourBy::Ingest => None,
+            HourBy::Observation => {
+                let time = part.candidate.time.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(fault)?;
+                (time.len() == part.len()).then_some(()).ok_or_else(fault)?;
+                Some(time)
+            }
+        };
+        let at = |(i, row): (usize, &RowOrigin)| match observed {
+            None => Hour::of_millis(row.timestamp),
+            Some(time) => Hour::of_millis(time.is_valid(i).then(|| time.value(i).div_euclid(1000))),
+        };
+        let mut hours = part.rows.iter().enumerate().map(at);
+        let first = hours.next().unwrap_or(Hour::QUARANTINE);
+        Ok(if hours.all(|hour| hour == first) {
+            Hours::Same(first)
+        } else {
+            Hours::Each(part.rows.iter().enumerate().map(at).collect())
+        })
+    }
+
+    /// Hour of a row.
+    pub fn at(&self, row: usize) -> Hour {
+        match self {
+            Hours::Same(hour) => *hour,
+            Hours::Each(hours) => hours[row],
+        }
+    }
+
+    /// Every hour that occurs.
+    pub fn distinct(&self) -> BTreeSet<Hour> {
+        match self {
+            Hours::Same(hour) => BTreeSet::from([*hour]),
+            Hours::Each(hours) => hours.iter().copied().collect(),
+        }
+    }
+
+    /// The rows of an hour, `None` for all.
+    pub fn mask(&self, hour: Hour) -> Option<BooleanArray> {
+        match self {
+            Hours::Same(_) => None,
+            Hours::Each(hours) => Some(hours.iter().map(|h| Some(*h == hour)).collect()),
+        }
+    }
 }
 
 #[cfg(test)]

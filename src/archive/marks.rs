@@ -89,9 +89,11 @@ pub(super) enum Mark {
 pub(super) struct Seen<'a>(&'a [OffsetRange]);
 
 impl Seen<'_> {
-    /// Whether nothing is archived.
-    pub fn is_empty(self) -> bool {
-        self.0.is_empty()
+    /// Whether one of these rows (ascending by offset) may be archived. New alerts come after all that is archived, so this
+    /// is what the usual batch pays.
+    pub fn touches(self, rows: &[RowOrigin]) -> bool {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return false };
+        self.0.iter().any(|r| r.first <= last.offset && first.offset <= r.last)
     }
 
     /// Looks a row up.

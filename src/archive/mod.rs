@@ -17,6 +17,7 @@
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 
 mod columns;
+mod folders;
 mod footer;
 mod hour;
 mod marks;

@@ -1,30 +1,27 @@
 //! The sink: which rows go into which file, when a file is sealed, which batches are acknowledged then.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, BooleanArray, RecordBatch};
+use arrow_array::{BooleanArray, RecordBatch};
 
 use super::columns::Columns;
-use super::hour::Hour;
+use super::folders;
+use super::hour::{Hour, Hours};
 use super::marks::{Mark, Marks};
 use super::writer::{FileWriter, STAGING_SUFFIX, component_prefix};
-use crate::alert::{AlertBatch, Decoded, Fault, RowOrigin, Sink, Token, TopicPartition};
-use crate::config::{self, HourBy};
+use crate::alert::{AlertBatch, Decoded, Fault, Sink, Token, TopicPartition};
+use crate::config;
 use crate::durable::{self, FolderLock, name_part};
 use crate::ledger::{Handled, Ledger, SinkId};
 
 /// Files open at once; one more seals the one that was not written to for longest.
 const OPEN_FILES: usize = 16;
-
-/// Bytes that must be free before a file is begun, so that a full disk is met here and not by its neighbours.
-const FREE_FLOOR: u64 = 64 << 20;
 
 /// What the sink is told besides its configuration.
 #[derive(Clone, Debug)]
@@ -115,7 +112,7 @@ impl ArchiveSink {
     pub fn open(config: &config::Archive, context: ArchiveContext) -> Result<ArchiveSink, Fault> {
         let mut config = config.clone();
         let component = name_part(&context.component, 64);
-        let staging = folders(&mut config, &component)?;
+        let staging = folders::prepare(&mut config, &component)?;
         let lock = durable::lock(&staging)?;
         let removed = durable::remove_files(&staging, STAGING_SUFFIX)?;
         if removed > 0 {
@@ -239,7 +236,7 @@ impl ArchiveSink {
         let fingerprint = part.schema.fingerprint;
         let goes_on = self.writers.get(&(hour, fingerprint)).is_some_and(|writer| writer.follows(origin, epoch));
         let seen = self.marks.seen(hour, fingerprint, origin, !goes_on)?;
-        if seen.is_empty() {
+        if !seen.touches(&part.rows) {
             return Ok(Some(hours.mask(hour)));
         }
         let (mut skipped, mut reused) = (0, 0);
@@ -283,8 +280,8 @@ impl ArchiveSink {
         let key = (hour, part.schema.fingerprint);
         self.make_way(key, columns)?;
         let writer = match self.writers.entry(key) {
-            std::collections::btree_map::Entry::Occupied(open) => open.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(free) => {
                 self.files += 1;
                 let name = format!("{:08}{STAGING_SUFFIX}", self.files);
                 free.insert(FileWriter::create(&self.staging, &name, columns)?)
@@ -320,7 +317,7 @@ impl ArchiveSink {
         {
             self.seal_one(key)?;
         }
-        check_space(&self.staging)
+        folders::check_space(&self.staging)
     }
 
     /// Keeps files in their size and memory in its bound.
@@ -391,119 +388,4 @@ impl Sink for ArchiveSink {
     fn seal(&mut self) -> Result<(), Fault> {
         self.guard(|sink| sink.seal_where(|_, _| true))
     }
-}
-
-/// The hour of each row of a part.
-enum Hours {
-    /// All have the same: the usual case.
-    Same(Hour),
-    /// One per row.
-    Each(Vec<Hour>),
-}
-
-impl Hours {
-    fn of(part: &AlertBatch, by: HourBy) -> Result<Hours, Fault> {
-        let fault = || Fault::defect("the time of observation is not a timestamp in microseconds per row");
-        let observed = match by {
-            HourBy::Ingest => None,
-            HourBy::Observation => {
-                let time = part.candidate.time.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(fault)?;
-                (time.len() == part.len()).then_some(()).ok_or_else(fault)?;
-                Some(time)
-            }
-        };
-        let at = |(i, row): (usize, &RowOrigin)| match observed {
-            None => Hour::of_millis(row.timestamp),
-            Some(time) => Hour::of_millis(time.is_valid(i).then(|| time.value(i).div_euclid(1000))),
-        };
-        let mut hours = part.rows.iter().enumerate().map(at);
-        let first = hours.next().unwrap_or(Hour::QUARANTINE);
-        Ok(if hours.all(|hour| hour == first) {
-            Hours::Same(first)
-        } else {
-            Hours::Each(part.rows.iter().enumerate().map(at).collect())
-        })
-    }
-
-    fn at(&self, row: usize) -> Hour {
-        match self {
-            Hours::Same(hour) => *hour,
-            Hours::Each(hours) => hours[row],
-        }
-    }
-
-    fn distinct(&self) -> BTreeSet<Hour> {
-        match self {
-            Hours::Same(hour) => BTreeSet::from([*hour]),
-            Hours::Each(hours) => hours.iter().copied().collect(),
-        }
-    }
-
-    /// The rows of an hour, `None` for all.
-    fn mask(&self, hour: Hour) -> Option<BooleanArray> {
-        match self {
-            Hours::Same(_) => None,
-            Hours::Each(hours) => Some(hours.iter().map(|h| Some(*h == hour)).collect()),
-        }
-    }
-}
-
-/// Creates and checks the folders; resolves their paths in `config`. Says the staging folder of the component.
-fn folders(config: &mut config::Archive, component: &str) -> Result<PathBuf, Fault> {
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|e| Fault::defect(format!("{} is no path for an archive: {e}", path.display())))
-    };
-    config.root = absolute(&config.root)?;
-    config.staging = absolute(&config.staging)?;
-    // Before anything is created, and again below with links resolved.
-    outside(&config.root, &config.staging)?;
-    durable::create_folders(&config.root)?;
-    durable::create_folders(&config.staging)?;
-    let resolved = |path: &Path| {
-        path.canonicalize().map_err(|e| Fault::environment(format!("cannot resolve the folder {}: {e}", path.display())))
-    };
-    config.root = resolved(&config.root)?;
-    config.staging = resolved(&config.staging)?;
-    outside(&config.root, &config.staging)?;
-    let staging = config.staging.join(component);
-    durable::create_folders(&staging)?;
-
-    let device = |path: &Path| {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = path.metadata();
-        metadata.map(|m| m.dev()).map_err(|e| Fault::environment(format!("cannot look at the folder {}: {e}", path.display())))
-    };
-    if device(&config.root)? != device(&staging)? {
-        return Err(Fault::defect(format!(
-            "the staging folder {} is not on the file system of the archive {}: a file could not appear there whole; choose a staging folder on the same one",
-            config.staging.display(),
-            config.root.display(),
-        )));
-    }
-    durable::check_writable(&config.root)?;
-    durable::check_writable(&staging)?;
-    check_space(&staging)?;
-    Ok(staging)
-}
-
-fn outside(root: &Path, staging: &Path) -> Result<(), Fault> {
-    if staging.starts_with(root) {
-        return Err(Fault::defect(format!(
-            "the staging folder {} lies inside the archive {}, where readers would meet unfinished files; choose one beside it",
-            staging.display(),
-            root.display(),
-        )));
-    }
-    Ok(())
-}
-
-fn check_space(folder: &Path) -> Result<(), Fault> {
-    let free = durable::free_bytes(folder)?;
-    if free < FREE_FLOOR {
-        return Err(Fault::environment(format!(
-            "only {free} bytes are free on the file system of {}, {FREE_FLOOR} are needed to begin a file; free space there, then it goes on by itself",
-            folder.display(),
-        )));
-    }
-    Ok(())
 }
