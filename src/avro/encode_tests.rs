@@ -222,6 +222,11 @@ fn annotations_follow_the_packets_of_real_surveys() {
                 continue;
             }
             let appended = append(&json, &fields).unwrap();
+            if survey == "winter" {
+                // Two fields of one record have the same name: nothing here mends that, and no strict reader takes it.
+                assert!(Schema::parse_str(&appended.json).unwrap_err().to_string().contains("Duplicate field name"));
+                continue;
+            }
             let mut datum = block.to_vec();
             encoder.encode(0, &mut datum);
             let [Value::Record(all)] = &read(&appended.json, &datum, 1)[..] else { panic!("{}: a record", path.display()) };
