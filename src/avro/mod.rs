@@ -9,10 +9,12 @@
 //! **Invariants:** bytes from outside never cause a panic, recursion, or an allocation beyond [`MAX_ALERT_BYTES`] per alert;
 //! a datum is decoded whole or leaves no trace in the columns.
 
+mod append;
 mod codec;
 mod columns;
 mod compile;
 mod cursor;
+mod encode;
 mod error;
 mod finish;
 mod framing;
@@ -23,8 +25,10 @@ mod run;
 mod schema;
 mod store;
 
+pub use append::{AppendError, Appended, append};
 pub(crate) use codec::Codec;
 pub(crate) use columns::{Allowance, Columns};
+pub use encode::{BoundEncoder, Encoder, container_header, sync_marker, write_block_start, write_bytes, write_long};
 pub use error::{AvroError, DatumError, Flaw, FrameError};
 pub(crate) use framing::{Blocks, container_magic};
 pub use resolve::resolve;
