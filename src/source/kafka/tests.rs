@@ -1,0 +1,1 @@
+//! Against librdkafka's built-in mock cluster.
