@@ -30,8 +30,9 @@ pub(super) struct Context {
     quiet: bool,
     changes: Mutex<VecDeque<Change>>,
     closing: AtomicBool,
-    /// Whether something was said that is worth taking back when a broker answers again.
+    /// Whether brokers are away or refuse us.
     troubled: AtomicBool,
+    /// What was said since all was well.
     said: Mutex<BTreeSet<String>>,
 }
 
@@ -69,7 +70,7 @@ impl Context {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// Whether brokers are away, refuse us, or miss a topic.
+    /// Whether brokers are away or refuse us.
     pub(super) fn is_troubled(&self) -> bool {
         self.troubled.load(Ordering::Acquire)
     }
@@ -84,8 +85,13 @@ impl Context {
 
     /// Whether this is to be said: it was not said since all was well.
     fn first(&self, what: &str) -> bool {
-        self.troubled.store(true, Ordering::Release);
         !self.quiet && lock(&self.said).insert(what.to_string())
+    }
+
+    /// As [`Context::first`], for what [`Context::well`] takes back.
+    fn trouble(&self, what: &str) -> bool {
+        self.troubled.store(true, Ordering::Release);
+        self.first(what)
     }
 }
 
@@ -108,7 +114,7 @@ impl ClientContext for Context {
         match error.rdkafka_error_code() {
             Some(Code::PartitionEOF) => {}
             Some(Code::AllBrokersDown) => {
-                if self.first("away") {
+                if self.trouble("away") {
                     tracing::warn!(
                         component,
                         brokers,
@@ -129,7 +135,7 @@ impl ClientContext for Context {
                 | Code::ClusterAuthorizationFailed
                 | Code::SSL,
             ) => {
-                if self.first(reason) {
+                if self.trouble(reason) {
                     tracing::error!(
                         component,
                         brokers,

@@ -3,8 +3,8 @@
 //! **Invariant:** the main queue is served at every call, also while nothing may be read, so a membership is never lost to
 //! back-pressure.
 //! **Invariant:** only watermarks are committed, and only of what this consumer itself has read.
-//! **Invariant:** partitions are given away when all that was read of them is durable and committed, or else the generation
-//! ends, so that no batch of a partition outlives its membership.
+//! **Invariant:** partitions are given away when all that was read of them is durable, or else the generation ends: no batch of
+//! a partition outlives its membership.
 
 mod connection;
 mod context;
@@ -56,6 +56,8 @@ pub(super) struct Kafka {
     revocation: Option<Revocation>,
     /// Where each partition ended when it was first assigned.
     ends: HashMap<TopicPartition, i64>,
+    /// Watermarks of partitions that were given back while their commit was refused.
+    unrecorded: HashMap<TopicPartition, i64>,
     last_ask: Instant,
 }
 
@@ -74,6 +76,7 @@ impl Kafka {
             ready: None,
             revocation: None,
             ends: HashMap::new(),
+            unrecorded: HashMap::new(),
             last_ask: Instant::now(),
         })
     }
@@ -157,12 +160,9 @@ impl Kafka {
     fn ask_the_troubled(&mut self) {
         if self.connection.context().is_troubled() && self.last_ask.elapsed() >= TROUBLE_INTERVAL {
             self.last_ask = Instant::now();
-            let consumer = self.connection.consumer();
-            let answers = |topic: &String| {
-                let metadata = consumer.fetch_metadata(Some(topic), TROUBLE_LIMIT);
-                metadata.is_ok_and(|m| m.topics().iter().all(|t| t.error().is_none()))
-            };
-            if self.config.topics.iter().all(answers) {
+            // Any topic will do: a broker that answers is one that is back.
+            let topic = self.config.topics.first().map(String::as_str);
+            if self.connection.consumer().fetch_metadata(topic, TROUBLE_LIMIT).is_ok() {
                 self.connection.context().well();
             }
         }

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::connection::Connection;
 use super::context::{Change, give_up};
 use super::partition::Partition;
-use super::{ASK_LIMIT, Kafka, settings};
+use super::{ASK_LIMIT, COMMIT_LIMIT, Kafka, settings};
 use crate::alert::{Fault, TopicPartition};
 use crate::source::builder::Builder;
 
@@ -77,8 +77,10 @@ impl Kafka {
                 Ok(found) => found.find_partition(&origin.topic, origin.partition).map(|e| e.offset()),
                 Err(_) => Some(Offset::Stored),
             };
+            let unrecorded = self.unrecorded.remove(&origin);
             let start = match committed {
-                Some(Offset::Offset(offset)) => Offset::Offset(offset),
+                Some(Offset::Offset(offset)) => Offset::Offset(unrecorded.map_or(offset, |u| u.max(offset))),
+                _ if let Some(offset) = unrecorded => Offset::Offset(offset),
                 Some(Offset::Stored) => Offset::Stored,
                 _ if settings::starts_at_end(&self.config) => {
                     let end = self.ask_end(&origin)?;
@@ -93,12 +95,12 @@ impl Kafka {
                 .add_partition_offset(&origin.topic, origin.partition, start)
                 .map_err(|e| Fault::environment(format!("{origin}: can't begin at {start:?}: {e}; check the group's commits")))?;
         }
+        self.remember_start(&begun)?;
         let answer: KafkaResult<()> = match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&starts),
             _ => consumer.assign(&starts),
         };
         answer.map_err(|e| Fault::environment(format!("the assignment of {} was refused: {e}; joining again", names(list))))?;
-        self.remember_start(&begun);
         self.connection.context().well();
         tracing::info!(component, partitions = names(list), "partitions assigned");
         Ok(())
@@ -136,15 +138,23 @@ impl Kafka {
 
     /// Commits where reading begins at the end of the log: a generation that fails before its first commit must not begin at a
     /// later end and pass over what came between.
-    fn remember_start(&mut self, begun: &[(TopicPartition, i64)]) {
+    fn remember_start(&mut self, begun: &[(TopicPartition, i64)]) -> Result<(), Fault> {
         let mut list = TopicPartitionList::new();
+        let failed =
+            |e: String| Fault::environment(format!("the position where reading begins was not committed: {e}; joining again"));
         for (origin, end) in begun {
-            if list.add_partition_offset(&origin.topic, origin.partition, Offset::Offset(*end)).is_err() {
-                tracing::warn!(partition = %origin, end, "the position where reading begins can't be committed");
-            }
+            list.add_partition_offset(&origin.topic, origin.partition, Offset::Offset(*end))
+                .map_err(|e| failed(e.to_string()))?;
         }
-        if list.count() > 0 {
-            self.connection.commit(list);
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + COMMIT_LIMIT;
+        self.connection.commit(list);
+        match self.take_outcomes(deadline) {
+            Some(error) => Err(failed(error.to_string())),
+            None if self.connection.is_committing() => Err(failed(format!("no answer within {COMMIT_LIMIT:?}"))),
+            None => Ok(()),
         }
     }
 
@@ -189,7 +199,13 @@ impl Kafka {
                 origins.iter().filter_map(|o| Some((o.clone(), self.context.ledger.watermark(o)?))).collect();
             self.commit_now(&watermarks);
         }
-        self.partitions.retain(|p| !origins.contains(p.origin()));
+        for partition in self.partitions.extract_if(.., |p| origins.contains(p.origin())) {
+            let origin = (**partition.origin()).clone();
+            // A commit that was refused (the group was already forming anew) must not let us read twice what comes back to us.
+            if let Some(watermark) = self.context.ledger.watermark(&origin).filter(|w| partition.wants(*w)) {
+                self.unrecorded.insert(origin, watermark);
+            }
+        }
         self.turn = 0;
         give_up(self.connection.consumer(), &Change::Revoke(revocation.list.clone()));
         let (component, took) = (self.context.component.as_str(), revocation.since.elapsed());
