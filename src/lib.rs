@@ -6,8 +6,10 @@ pub mod alert;
 pub mod avro;
 pub mod catalog;
 pub mod config;
+pub mod durable;
 pub mod filter;
 pub mod ledger;
+pub mod letters;
 pub mod sky;
 
 pub mod actor;

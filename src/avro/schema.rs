@@ -2,7 +2,13 @@
 
 use std::sync::Arc;
 
+use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
 use arrow_schema::SchemaRef;
+
+use super::compile::compile;
+use super::plan::Plan;
+use super::{AvroError, lenient};
 
 /// A schema that alerts were written with. One exists per distinct schema for the life of the process, so that `Arc::ptr_eq`
 /// tells whether two batches have the same.
@@ -16,4 +22,56 @@ pub struct AlertSchema {
     pub json: Arc<str>,
     /// The columns that it decodes to.
     pub arrow: SchemaRef,
+    canonical: String,
+    plan: Plan,
+}
+
+impl AlertSchema {
+    /// Parses the JSON text of a schema and compiles the plan that decodes what was written with it.
+    ///
+    /// Defaults, which only matter to a reader with a schema of its own, are not looked at: real producers send wrong ones.
+    /// The types become columns as follows.
+    ///
+    /// | Avro | Arrow |
+    /// |---|---|
+    /// | null, boolean, int, long, float, double | Null, Boolean, Int32, Int64, Float32, Float64 |
+    /// | bytes, string | BinaryView, Utf8View |
+    /// | fixed | FixedSizeBinary (BinaryView where its size is 0) |
+    /// | enum | Dictionary(Int32, Utf8) |
+    /// | array, map, record | List of `item`, Map of `entries` (`key`, `value`), Struct |
+    /// | record without fields | Boolean, true where the record is there |
+    /// | union of null and one type, in either order | that type, nullable |
+    /// | union of one type | that type |
+    /// | any other union | Struct of `member0`, `member1`, ... (null not counted), all nullable, exactly one set; null for null |
+    /// | decimal | Decimal128; the type below it where it has more than 38 digits |
+    /// | date, time-millis, time-micros | Date32, Time32(ms), Time64(us) |
+    /// | timestamp-*, local-timestamp-* | Timestamp in `UTC`, without a zone |
+    /// | uuid, duration | Utf8View or FixedSizeBinary(16), FixedSizeBinary(12) |
+    ///
+    /// # Errors
+    /// When the text is no Avro schema of a record, or one that cannot be columns: recursive, nested too deep, too large.
+    pub fn parse(json: &str) -> Result<Arc<AlertSchema>, AvroError> {
+        lenient::guard(json)?;
+        let value = lenient::essentials(&serde_json::from_str(json)?)?;
+        let schema = Schema::parse(&value).map_err(|e| AvroError::Avro(Box::new(e)))?;
+        let Schema::Record(record) = &schema else {
+            return Err(AvroError::NotARecord(schema.to_string()));
+        };
+        let name = record.name.fullname(None);
+        let (plan, arrow) = compile(&schema)?;
+        let canonical = schema.canonical_form();
+        let digest = schema.fingerprint::<Rabin>().bytes;
+        let fingerprint = digest.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        Ok(Arc::new(AlertSchema { fingerprint, name, json: json.into(), arrow, canonical, plan }))
+    }
+
+    /// Whether both decode the same bytes to the same columns.
+    pub(super) fn same(&self, other: &AlertSchema) -> bool {
+        self.fingerprint == other.fingerprint && self.canonical == other.canonical && self.arrow == other.arrow
+    }
+
+    /// How it is decoded.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
 }

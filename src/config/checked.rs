@@ -1,12 +1,16 @@
 //! The configuration as it is used: everything parsed, resolved and in its unit. What is here can be started.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::secret::Hidden;
+use super::spots::Spots;
+
 /// A whole configuration file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The file it was read from.
     pub file: PathBuf,
@@ -16,6 +20,8 @@ pub struct Settings {
     pub components: Vec<Pipeline>,
     /// A fingerprint (xxh3, hexadecimal) of the text of the file, kept in the archive.
     pub fingerprint: String,
+    /// Where its conditions are written; empty for settings that are made without a file.
+    pub spots: Spots,
 }
 
 /// What holds for the process.
@@ -33,6 +39,19 @@ pub struct Service {
     pub restarts: u32,
     /// Threads that decode; 0 is one per core.
     pub threads: usize,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("/var/lib/skysluice"),
+            memory: 512 << 20,
+            grace: Duration::from_secs(30),
+            stall: Duration::from_secs(120),
+            restarts: 5,
+            threads: 0,
+        }
+    }
 }
 
 /// One component of type `pipeline`: source, steps, archive, output.
@@ -87,7 +106,7 @@ pub enum Source {
 }
 
 /// Topics of a Kafka cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KafkaSource {
     /// `host:port`, comma-separated.
     pub brokers: String,
@@ -101,6 +120,19 @@ pub struct KafkaSource {
     pub until_end: bool,
     /// Further librdkafka properties (security and tuning), which win over ours.
     pub properties: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSource")
+            .field("brokers", &self.brokers)
+            .field("topics", &self.topics)
+            .field("group", &self.group)
+            .field("start", &self.start)
+            .field("until_end", &self.until_end)
+            .field("properties", &Hidden(&self.properties))
+            .finish()
+    }
 }
 
 /// Where to begin when the group has no commit.
@@ -132,6 +164,12 @@ pub struct SimulatorSource {
     pub partitions: u32,
     /// A catalogue (CSV) on whose sources part of the alerts fall.
     pub catalog: Option<PathBuf>,
+}
+
+impl Default for SimulatorSource {
+    fn default() -> Self {
+        Self { count: None, rate: None, seed: 0, partitions: 4, catalog: None }
+    }
 }
 
 /// How messages are framed and where their schemas come from.
@@ -263,6 +301,22 @@ pub struct Archive {
     pub layout: Layout,
 }
 
+impl Archive {
+    /// Bytes at which a file is sealed where nothing else is said.
+    pub const ROLL_SIZE: u64 = 512 << 20;
+    /// Age at which a file is sealed where nothing else is said.
+    pub const ROLL_AGE: Duration = Duration::from_secs(60);
+
+    /// An archive in a folder, with `ROOT.staging` beside it and everything else at its default.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        let mut name = root.file_name().unwrap_or_default().to_owned();
+        name.push(".staging");
+        let staging = root.with_file_name(name);
+        Self { root, staging, by: HourBy::Ingest, roll_size: Self::ROLL_SIZE, roll_age: Self::ROLL_AGE, layout: Layout::Hive }
+    }
+}
+
 /// Which time decides the hour of an alert. Both are a function of the alert alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HourBy {
@@ -293,7 +347,7 @@ pub struct Publish {
 }
 
 /// Where an output topic is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum PublishTarget {
     /// A Kafka cluster.
     Kafka {
@@ -307,6 +361,17 @@ pub enum PublishTarget {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+impl fmt::Debug for PublishTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kafka { brokers, properties } => {
+                f.debug_struct("Kafka").field("brokers", brokers).field("properties", &Hidden(properties)).finish()
+            }
+            Self::Files { folder } => f.debug_struct("Files").field("folder", folder).finish(),
+        }
+    }
 }
 
 /// How an output message is framed.
@@ -324,7 +389,7 @@ pub enum PublishFormat {
 }
 
 /// Where what fails is kept.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum DeadLetters {
     /// A folder of Avro containers.
     Folder(PathBuf),
@@ -337,4 +402,18 @@ pub enum DeadLetters {
         /// Further librdkafka properties.
         properties: BTreeMap<String, String>,
     },
+}
+
+impl fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => f.debug_tuple("Folder").field(folder).finish(),
+            Self::Topic { brokers, topic, properties } => f
+                .debug_struct("Topic")
+                .field("brokers", brokers)
+                .field("topic", topic)
+                .field("properties", &Hidden(properties))
+                .finish(),
+        }
+    }
 }

@@ -1,7 +1,50 @@
-//! The configuration: as written (`raw`) and as used (`checked`).
+//! The configuration: as written (`raw`) and as used (`checked`), and the way between them (`check`).
 //!
-//! May depend on: serde, the vocabulary of `avro` (framings) and `filter` (the grammar of `where`). It reads files, starts nothing.
+//! May depend on: serde, the vocabulary of `avro` (framings) and `filter` (the grammar of `where`). It reads files, starts
+//! nothing. Invariants: what `load` returns can be started as far as the file alone can tell; what it refuses is shown with
+//! file, line, column and what to write instead; nothing that is shown holds a secret.
 
+mod at;
+mod check;
 mod checked;
+mod problem;
+mod raw;
+mod reference;
+mod secret;
+mod spots;
+mod survey;
+mod units;
+mod yaml;
 
+use std::path::Path;
+
+pub use at::Place;
 pub use checked::*;
+pub use problem::{ConfigError, Problem, Span, nearest};
+pub use reference::{profile_schema, reference, schema};
+pub use spots::{Spot, Spots};
+pub use survey::builtin;
+
+use check::Surroundings;
+
+/// Reads a configuration file and checks it.
+///
+/// # Errors
+///
+/// Every problem that can be told from the file and from what it names.
+pub fn load(path: &Path) -> Result<Settings, ConfigError> {
+    let text = check::read(path).map_err(|problem| ConfigError::new(vec![problem]))?;
+    load_text(&text, path)
+}
+
+/// As [`load`], of a text as if it were in the file `path`.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_text(text: &str, path: &Path) -> Result<Settings, ConfigError> {
+    check::check(text, path, &Surroundings::here(path)?)
+}
+
+#[cfg(test)]
+mod tests;

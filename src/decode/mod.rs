@@ -1,1 +1,115 @@
-//! Being written.
+//! Decode: messages become Arrow columns, or dead letters with the reason.
+//!
+//! May depend on: `alert`, `avro`, `config`. Reads no clock, does no I/O.
+//!
+//! **Invariants:** every message gives at least one row or one dead letter. A message is all or nothing: where one record of
+//! a container is corrupt, none of its records stays. What a bad message left is taken back, the rest of the batch is
+//! not touched. Rows keep the order of the messages.
+
+mod candidate;
+mod message;
+mod run;
+mod scratch;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::alert::{Decoded, Fault, RawBatch, Transform};
+use crate::avro::{AlertSchema, AvroError, SchemaStore};
+use crate::config;
+
+/// The stage is given something it cannot decode by.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A schema of the framing is unusable.
+    #[error("decode.framing: the schema of {which} cannot be used: {source}")]
+    Schema {
+        /// Which one.
+        which: String,
+        /// What is wrong with it.
+        source: AvroError,
+    },
+    /// A schema of the survey's profile is unusable.
+    #[error("survey {survey}: schema number {number} of its profile cannot be used: {source}")]
+    Survey {
+        /// Name of the profile.
+        survey: String,
+        /// Which one, from 1.
+        number: usize,
+        /// What is wrong with it.
+        source: AvroError,
+    },
+}
+
+/// How messages are framed, with schemas parsed.
+#[derive(Debug)]
+enum Framing {
+    Container,
+    Confluent(HashMap<u32, Arc<AlertSchema>>),
+    Bare(Arc<AlertSchema>),
+}
+
+/// Turns batches of messages into batches of alerts. May be called from several threads at once.
+#[derive(Debug)]
+pub struct Decode {
+    framing: Framing,
+    survey: Arc<config::Survey>,
+    store: SchemaStore,
+    pool: scratch::Pool,
+}
+
+impl Decode {
+    /// The stage for one framing and one survey. The schemas of both are compiled now.
+    ///
+    /// # Errors
+    /// When one of the schemas cannot be used.
+    pub fn new(framing: &config::Framing, survey: Arc<config::Survey>) -> Result<Decode, DecodeError> {
+        let store = SchemaStore::default();
+        for (i, json) in survey.schemas.iter().enumerate() {
+            store.add(json).map_err(|source| DecodeError::Survey { survey: survey.name.clone(), number: i + 1, source })?;
+        }
+        let add = |json: &str, which: String| store.add(json).map_err(|source| DecodeError::Schema { which, source });
+        let framing = match framing {
+            config::Framing::Container => Framing::Container,
+            config::Framing::Confluent(schemas) => {
+                Framing::Confluent(schemas.iter().map(|(id, json)| Ok((*id, add(json, format!("id {id}"))?))).collect::<Result<
+                    _,
+                    DecodeError,
+                >>(
+                )?)
+            }
+            config::Framing::Bare(json) => Framing::Bare(add(json, "the bare datum".to_owned())?),
+        };
+        Ok(Decode { framing, survey, store, pool: scratch::Pool::default() })
+    }
+
+    /// Compiles a schema beforehand, and gives the one that batches written with it will carry.
+    ///
+    /// # Errors
+    /// When the schema cannot be used.
+    pub fn warm(&self, json: &str) -> Result<Arc<AlertSchema>, AvroError> {
+        self.store.add(json)
+    }
+}
+
+impl Transform for Decode {
+    type In = RawBatch;
+
+    fn apply(&self, batch: &RawBatch) -> Result<Decoded, Fault> {
+        let (mut parts, mut letters) = (Vec::new(), Vec::new());
+        let mut run = run::Runs::new(self, batch);
+        for message in &batch.messages {
+            if let Err(reason) = run.message(message, &mut parts) {
+                letters.push(batch.letter(message, "decode", reason.to_string()));
+            }
+        }
+        run.close(&mut parts);
+        let parts = parts.into_iter().collect::<Result<_, _>>().map_err(|e: arrow_schema::ArrowError| {
+            Fault::defect(format!("{} {:?}: the columns do not fit: {e}", batch.token.origin, batch.token.span))
+        })?;
+        Ok(Decoded { token: batch.token.clone(), parts, letters, permit: batch.permit.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

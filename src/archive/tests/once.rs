@@ -1,0 +1,195 @@
+//! Exactly once: crashes, replays, partitions that come back.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn after_a_crash_every_row_is_in_the_archive_once() {
+    let mut house = House::new();
+    let interleaved = |span: std::ops::Range<i64>| {
+        let parts = span.clone().map(|o| part(1 + (o % 2) as u64, vec![row(o, T0 + (o % 3 / 2) * HOUR)])).collect();
+        batch(0, span, parts)
+    };
+    house.accept(&interleaved(0..12));
+    house.seal();
+    house.accept(&interleaved(12..24));
+    house.crash();
+    assert_eq!(house.rows(), offsets(0, 0..12));
+
+    // Nothing was committed: all of it is read again, cut differently.
+    for start in (0..30).step_by(5) {
+        house.accept(&interleaved(start..start + 5));
+    }
+    assert_eq!(house.staged(), 4, "two hours, two schemas, and nothing left of the crash");
+    house.seal();
+    assert_eq!(house.rows(), offsets(0, 0..30));
+    house.assert_settled(30);
+    let sums = house.ledger.totals();
+    assert_eq!((sums.archived, sums.skipped), (18, 12));
+    assert_eq!(house.sink().counts().skipped.load(Ordering::Relaxed), 12);
+}
+
+#[test]
+fn records_of_one_message_stay_together() {
+    let mut house = House::new();
+    let records = |offset: i64| (0..3).map(move |record| RowOrigin { record, ..row(offset, T0) });
+    house.config.roll_size = 1;
+    house.accept(&batch(0, 0..2, vec![part(1, (0..2).flat_map(records).collect())]));
+    house.crash();
+    house.accept(&batch(0, 0..3, vec![part(1, (0..3).flat_map(records).collect())]));
+    let expected: Vec<_> = (0..3).flat_map(|o| (0..3).map(move |r| (0, o, r))).collect();
+    assert_eq!(house.rows(), expected);
+    house.assert_settled(3);
+}
+
+#[test]
+fn a_partition_that_is_set_back_while_its_file_is_open_is_not_written_twice() {
+    let mut house = House::new();
+    house.accept(&plain(0, 0..10));
+    house.accept(&plain(0, 5..15));
+    house.accept(&plain(0, 0..15));
+    house.seal();
+    assert_eq!(house.rows(), offsets(0, 0..15));
+}
+
+#[test]
+fn offsets_that_were_passed_over_can_be_archived_later() {
+    let mut house = House::new();
+    house.accept(&plain(0, 0..10));
+    house.accept(&plain(0, 20..30));
+    house.seal();
+    assert_eq!(house.files()[0].ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>(), [(0, 9), (20, 29)]);
+    house.crash();
+    house.accept(&plain(0, 0..30));
+    house.seal();
+    assert_eq!(house.rows(), offsets(0, 0..30));
+}
+
+#[test]
+fn what_another_process_has_archived_meanwhile_is_known() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut here, mut there) = (House::at(home.path(), "here"), House::at(home.path(), "there"));
+    here.accept(&plain(0, 0..10));
+    here.seal();
+    there.accept(&plain(0, 10..20));
+    there.seal();
+    // The other one died before it committed: the partition comes back at 10.
+    here.accept(&plain(0, 10..25));
+    here.seal();
+    assert_eq!(here.rows(), offsets(0, 0..25));
+}
+
+#[test]
+fn a_topic_created_anew_is_not_taken_for_the_old_one() {
+    let mut house = House::new();
+    house.accept(&plain(0, 0..10));
+    house.seal();
+    house.crash();
+    let anew: Vec<RowOrigin> = (0..10).map(|o| row(o, T0 + 60_000 + o)).collect();
+    house.accept(&batch(0, 0..10, vec![part(1, anew)]));
+    house.seal();
+    let names: Vec<String> = house.files().iter().map(|f| f.path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    let stem = "ztf-0000000000000001-ztf_local-0-0-9";
+    assert_eq!(names, [format!("{stem}-1.parquet"), format!("{stem}.parquet")], "the name was taken and was not replaced");
+    assert_eq!(house.rows().len(), 20);
+    house.assert_settled(10);
+}
+
+#[test]
+fn a_torn_file_in_the_archive_is_named_and_not_passed_over() {
+    let mut house = House::new();
+    house.accept(&plain(0, 0..10));
+    house.seal();
+    let path = house.files()[0].path.clone();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    house.crash();
+    let fault = house.sink().accept(&plain(0, 0..10)).unwrap_err();
+    assert!(fault.message.contains("no whole Parquet file") && fault.message.contains("0-0-9"), "{fault}");
+}
+
+/// What happens to a stream, in the order of a night.
+#[derive(Clone, Debug)]
+enum Event {
+    /// The next so many messages of a partition arrive.
+    Read {
+        partition: i32,
+        messages: i64,
+    },
+    Seal,
+    /// The process dies; everything after the watermarks is read again.
+    Crash,
+    /// A rebalance: the partition is read again from its watermark.
+    SetBack {
+        partition: i32,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0..3, 1_i64..9).prop_map(|(partition, messages)| Event::Read { partition, messages }),
+        2 => Just(Event::Seal),
+        1 => Just(Event::Crash),
+        1 => (0..3).prop_map(|partition| Event::SetBack { partition }),
+    ]
+}
+
+/// Messages of one to three records, in hours and schemas that are a function of the message alone.
+fn messages(partition: i32, span: std::ops::Range<i64>) -> Decoded {
+    let parts = span.clone().map(|offset| {
+        let hash = (offset * 7 + i64::from(partition)) % 11;
+        let rows = (0..=(hash % 3) as u32).map(|record| {
+            let hour = (hash + i64::from(record)) % 3;
+            RowOrigin { record, ..row(offset, T0 + hour * HOUR + offset) }
+        });
+        part(1 + (hash % 2) as u64, rows.collect())
+    });
+    batch(partition, span.clone(), parts.collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_every_alert_is_archived_once(events in proptest::collection::vec(event(), 1..40), roll in 1_u64..40_000) {
+        let mut house = House::new();
+        house.config.roll_size = roll;
+        let (mut next, mut end, mut committed) = ([0_i64; 3], [0_i64; 3], [0_i64; 3]);
+        for event in events.into_iter().chain([Event::Crash]) {
+            match event {
+                Event::Read { partition, messages: count } => {
+                    let at = next[partition as usize];
+                    house.accept(&messages(partition, at..at + count));
+                    next[partition as usize] = at + count;
+                    end[partition as usize] = end[partition as usize].max(at + count);
+                }
+                Event::Seal => house.seal(),
+                Event::Crash => {
+                    for (partition, at) in committed.iter_mut().enumerate() {
+                        *at = house.ledger.watermark(&origin(partition as i32)).unwrap_or(*at).max(*at);
+                    }
+                    if house.sink.is_some() {
+                        house.crash();
+                    }
+                    next = committed;
+                }
+                Event::SetBack { partition } => {
+                    let p = partition as usize;
+                    let at = house.ledger.watermark(&origin(partition)).unwrap_or(committed[p]).max(committed[p]);
+                    next[p] = at.min(next[p]);
+                }
+            }
+        }
+        let mut expected = Vec::new();
+        for partition in 0..3 {
+            let (at, end) = (next[partition as usize], end[partition as usize]);
+            house.accept(&messages(partition, at..end.max(at)));
+            let all = messages(partition, 0..end);
+            expected.extend(all.parts.iter().flat_map(|p| &p.rows).map(|r| (partition, r.offset, r.record as i32)));
+        }
+        house.seal();
+        prop_assert_eq!(house.rows(), expected);
+        prop_assert_eq!((house.ledger.open(None), house.ledger.totals().imbalance), (0, 0));
+    }
+}

@@ -1,0 +1,93 @@
+//! Decompressing the blocks of a container, never to more than is granted.
+
+use std::io::Read;
+
+use super::error::FrameError;
+
+/// A block may grow to this many times its compressed size.
+const RATIO: u64 = 100;
+/// Or to this many bytes, whatever its compressed size.
+const FLOOR: u64 = 1 << 20;
+/// Largest zstandard window, log2 of bytes: no larger than what an alert may take.
+const WINDOW_LOG: u32 = 26;
+
+/// How the blocks of a container are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// Not at all.
+    Null,
+    /// Raw deflate (RFC 1951).
+    Deflate,
+    /// Snappy, followed by the big-endian CRC-32 of what it decompresses to.
+    Snappy,
+    /// Zstandard.
+    Zstandard,
+    /// bzip2.
+    Bzip2,
+}
+
+impl Codec {
+    /// Its name in a header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Null => "null",
+            Codec::Deflate => "deflate",
+            Codec::Snappy => "snappy",
+            Codec::Zstandard => "zstandard",
+            Codec::Bzip2 => "bzip2",
+        }
+    }
+
+    /// The codec that a header names.
+    pub fn named(name: &[u8]) -> Result<Codec, FrameError> {
+        match name {
+            b"null" => Ok(Codec::Null),
+            b"deflate" => Ok(Codec::Deflate),
+            b"snappy" => Ok(Codec::Snappy),
+            b"zstandard" => Ok(Codec::Zstandard),
+            b"bzip2" => Ok(Codec::Bzip2),
+            other => Err(FrameError::UnknownCodec(String::from_utf8_lossy(&other[..other.len().min(40)]).into_owned())),
+        }
+    }
+
+    /// Appends what `block` decompresses to, at most `granted` bytes.
+    pub fn decompress(self, block: &[u8], granted: u64, out: &mut Vec<u8>) -> Result<(), FrameError> {
+        let limit = granted.min(FLOOR.max(RATIO * block.len() as u64));
+        let bomb = || FrameError::Bomb { compressed: block.len(), limit };
+        let broken = |what: String| FrameError::Decompress { codec: self.name(), what };
+        let read = |reader: &mut dyn Read, out: &mut Vec<u8>| {
+            let read = reader.take(limit + 1).read_to_end(out).map_err(|e| broken(e.to_string()))?;
+            if read as u64 > limit { Err(bomb()) } else { Ok(()) }
+        };
+        match self {
+            Codec::Null => {
+                if block.len() as u64 > granted {
+                    return Err(bomb());
+                }
+                out.extend_from_slice(block);
+                Ok(())
+            }
+            Codec::Deflate => read(&mut flate2::read::DeflateDecoder::new(block), out),
+            Codec::Bzip2 => read(&mut bzip2::read::BzDecoder::new(block), out),
+            Codec::Zstandard => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(block).map_err(|e| broken(e.to_string()))?;
+                decoder.window_log_max(WINDOW_LOG).map_err(|e| broken(e.to_string()))?;
+                read(&mut decoder, out)
+            }
+            Codec::Snappy => {
+                let (block, sum) = block.split_last_chunk::<4>().ok_or_else(|| broken("its checksum is missing".to_owned()))?;
+                let length = snap::raw::decompress_len(block).map_err(|e| broken(e.to_string()))?;
+                if length as u64 > limit {
+                    return Err(bomb());
+                }
+                let start = out.len();
+                out.resize(start + length, 0);
+                snap::raw::Decoder::new().decompress(block, &mut out[start..]).map_err(|e| broken(e.to_string()))?;
+                if crc32fast::hash(&out[start..]) != u32::from_be_bytes(*sum) {
+                    return Err(broken("its checksum is wrong".to_owned()));
+                }
+                Ok(())
+            }
+        }
+    }
+}

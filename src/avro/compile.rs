@@ -1,0 +1,454 @@
+//! From a schema to its plan and its Arrow columns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use apache_avro::Schema;
+use apache_avro::schema::{InnerDecimalSchema, RecordSchema, UnionSchema, UuidSchema};
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
+
+use super::plan::{Filler, Item, Layout, Op, Plan, Segment, Shape, Store, path};
+use super::{AvroError, MAX_ALERT_BYTES, MAX_COLUMNS, MAX_DEPTH};
+
+/// Compiles a schema, which has to be a record.
+pub(super) fn compile(schema: &Schema) -> Result<(Plan, SchemaRef), AvroError> {
+    let mut compiler = Compiler { segments: vec![Segment { outer: 0, name: "".into() }], ..Compiler::default() };
+    let built = compiler.value(schema, Nulls::Never, 0)?;
+    let Shape::Struct { fields, children: shapes, .. } = built.shape else {
+        return Err(AvroError::NotARecord("record without fields".to_owned()));
+    };
+    compiler.push(Op::End);
+    let plan = Plan {
+        ops: compiler.ops,
+        owners: compiler.owners,
+        segments: compiler.segments,
+        tables: compiler.tables,
+        fillings: compiler.fillings,
+        record: Item { cost: compiler.record_cost, least: built.least },
+        items: compiler.items,
+        layout: compiler.layout,
+        shapes,
+    };
+    Ok((plan, Arc::new(ArrowSchema::new(fields))))
+}
+
+/// How a value can be null.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nulls {
+    Never,
+    /// It is in a union with null, which is this branch.
+    Branch(u8),
+    /// It is a member of a larger union, which says when it is not there.
+    Outside,
+}
+
+/// What was made of a schema.
+struct Built {
+    shape: Shape,
+    data_type: DataType,
+    nullable: bool,
+    /// Bytes in the datum at least.
+    least: u64,
+    /// What fills its columns.
+    fillers: Vec<Filler>,
+}
+
+#[derive(Default)]
+struct Compiler<'a> {
+    ops: Vec<Op>,
+    owners: Vec<u32>,
+    segments: Vec<Segment>,
+    tables: Vec<Box<[u32]>>,
+    fillings: Vec<Box<[Filler]>>,
+    items: Vec<Item>,
+    record_cost: u64,
+    layout: Layout,
+    /// Types met, with names resolved: what a short text can unfold to is bounded by this.
+    types: usize,
+    /// Entries of all fillings: a large union takes the square of its branches.
+    filled: usize,
+    /// Named types, as far as they have been met: a name is always defined before it is used.
+    names: HashMap<String, &'a Schema>,
+    /// Values of the dictionaries, by name of the enum.
+    symbols: HashMap<String, ArrayRef>,
+    /// Records that are being compiled.
+    open: Vec<String>,
+    /// Segment of the field that is being compiled.
+    at: u32,
+    /// Scope of what is being compiled.
+    scope: u32,
+}
+
+impl<'a> Compiler<'a> {
+    fn push(&mut self, op: Op) -> usize {
+        self.ops.push(op);
+        self.owners.push(self.at);
+        self.ops.len() - 1
+    }
+
+    /// Where the next operation will be.
+    fn here(&self) -> u32 {
+        self.ops.len() as u32
+    }
+
+    fn wrong(&self, what: impl Into<String>) -> AvroError {
+        AvroError::Type { path: path(&self.segments, self.at), what: what.into() }
+    }
+
+    /// Compiles `inside` as the field or member `name`.
+    fn below<T>(&mut self, name: &str, inside: impl FnOnce(&mut Self) -> Result<T, AvroError>) -> Result<T, AvroError> {
+        let outer = self.at;
+        self.segments.push(Segment { outer, name: name.into() });
+        self.at = self.segments.len() as u32 - 1;
+        let result = inside(self)?;
+        self.at = outer;
+        Ok(result)
+    }
+
+    fn cost(&mut self, bytes: u64) {
+        match self.scope.checked_sub(1) {
+            None => self.record_cost += bytes,
+            Some(list) => self.items[list as usize].cost += bytes,
+        }
+    }
+
+    fn marks(&mut self, nulls: Nulls) -> Option<u32> {
+        (nulls != Nulls::Never).then(|| {
+            self.layout.marks.push(self.scope);
+            self.layout.marks.len() as u32 - 1
+        })
+    }
+
+    fn value(&mut self, schema: &'a Schema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
+        if depth > MAX_DEPTH {
+            return Err(AvroError::TooDeep);
+        }
+        self.types += 1;
+        if self.types > MAX_COLUMNS {
+            return Err(AvroError::TooManyColumns);
+        }
+        let utc = || Some(Arc::from("UTC"));
+        match schema {
+            Schema::Null => {
+                Ok(Built { shape: Shape::Null, data_type: DataType::Null, nullable: true, least: 0, fillers: Vec::new() })
+            }
+            Schema::Boolean => self.leaf(nulls, DataType::Boolean, Op::Boolean, Some(Op::MaybeBoolean)),
+            Schema::Int => self.int(nulls, DataType::Int32),
+            Schema::Long => self.long(nulls, DataType::Int64),
+            Schema::Float => self.leaf(nulls, DataType::Float32, Op::Float, Some(Op::MaybeFloat)),
+            Schema::Double => self.leaf(nulls, DataType::Float64, Op::Double, Some(Op::MaybeDouble)),
+            Schema::Bytes | Schema::BigDecimal | Schema::Uuid(UuidSchema::Bytes) => self.bytes(nulls),
+            Schema::String | Schema::Uuid(UuidSchema::String) => self.text(nulls),
+            Schema::Date => self.int(nulls, DataType::Date32),
+            Schema::TimeMillis => self.int(nulls, DataType::Time32(TimeUnit::Millisecond)),
+            Schema::TimeMicros => self.long(nulls, DataType::Time64(TimeUnit::Microsecond)),
+            Schema::TimestampMillis => self.long(nulls, DataType::Timestamp(TimeUnit::Millisecond, utc())),
+            Schema::TimestampMicros => self.long(nulls, DataType::Timestamp(TimeUnit::Microsecond, utc())),
+            Schema::TimestampNanos => self.long(nulls, DataType::Timestamp(TimeUnit::Nanosecond, utc())),
+            Schema::LocalTimestampMillis => self.long(nulls, DataType::Timestamp(TimeUnit::Millisecond, None)),
+            Schema::LocalTimestampMicros => self.long(nulls, DataType::Timestamp(TimeUnit::Microsecond, None)),
+            Schema::LocalTimestampNanos => self.long(nulls, DataType::Timestamp(TimeUnit::Nanosecond, None)),
+            Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => {
+                self.names.insert(fixed.name.fullname(None), schema);
+                self.fixed(fixed.size, nulls)
+            }
+            Schema::Decimal(decimal) => {
+                if let InnerDecimalSchema::Fixed(fixed) = &decimal.inner {
+                    self.names.insert(fixed.name.fullname(None), schema);
+                }
+                let (precision, scale) = (decimal.precision, decimal.scale);
+                match (&decimal.inner, precision) {
+                    (InnerDecimalSchema::Bytes, 39..) => self.bytes(nulls),
+                    (InnerDecimalSchema::Fixed(fixed), 39..) => self.fixed(fixed.size, nulls),
+                    (inner, _) => {
+                        let data_type = DataType::Decimal128(precision as u8, scale as i8);
+                        let size = match inner {
+                            InnerDecimalSchema::Bytes => None,
+                            InnerDecimalSchema::Fixed(fixed) => Some(self.size(fixed.size)?),
+                        };
+                        let op = move |column| match size {
+                            None => Op::DecimalBytes(column),
+                            Some(size) => Op::DecimalFixed { column, size },
+                        };
+                        let built = self.leaf(nulls, data_type, op, None)?;
+                        Ok(Built { least: size.map_or(1, u64::from), ..built })
+                    }
+                }
+            }
+            Schema::Enum(symbols) => {
+                self.names.insert(symbols.name.fullname(None), schema);
+                if symbols.symbols.is_empty() {
+                    return Err(self.wrong("an enum without symbols"));
+                }
+                let count = symbols.symbols.len() as u32;
+                let data_type = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                let built = self.leaf(nulls, data_type, |column| Op::Enum { column, symbols: count }, None)?;
+                let Shape::Value(Store::I32(column)) = built.shape else { return Ok(built) };
+                let values = || Arc::new(StringArray::from_iter_values(&symbols.symbols)) as ArrayRef;
+                let symbols = self.symbols.entry(symbols.name.fullname(None)).or_insert_with(values).clone();
+                Ok(Built { shape: Shape::Enum { column, symbols }, ..built })
+            }
+            Schema::Array(array) => self.list(&array.items, nulls, depth),
+            Schema::Map(map) => self.map(&map.types, nulls, depth),
+            Schema::Union(union) => self.union(union, nulls, depth),
+            Schema::Record(record) => {
+                let name = record.name.fullname(None);
+                self.names.insert(name.clone(), schema);
+                self.open.push(name);
+                let built = self.record(record, nulls, depth);
+                self.open.pop();
+                built
+            }
+            Schema::Ref { name } => {
+                let name = name.fullname(None);
+                if self.open.contains(&name) {
+                    return Err(AvroError::Recursive(name));
+                }
+                let Some(schema) = self.names.get(&name).copied() else {
+                    return Err(self.wrong(format!("the type {name} is not defined")));
+                };
+                self.value(schema, nulls, depth + 1)
+            }
+        }
+    }
+
+    fn int(&mut self, nulls: Nulls, data_type: DataType) -> Result<Built, AvroError> {
+        self.leaf(nulls, data_type, Op::Int, Some(Op::MaybeInt))
+    }
+
+    fn long(&mut self, nulls: Nulls, data_type: DataType) -> Result<Built, AvroError> {
+        self.leaf(nulls, data_type, Op::Long, Some(Op::MaybeLong))
+    }
+
+    fn bytes(&mut self, nulls: Nulls) -> Result<Built, AvroError> {
+        self.leaf(nulls, DataType::BinaryView, Op::Bytes, Some(Op::MaybeBytes))
+    }
+
+    fn text(&mut self, nulls: Nulls) -> Result<Built, AvroError> {
+        self.leaf(nulls, DataType::Utf8View, Op::Text, Some(Op::MaybeText))
+    }
+
+    fn size(&self, size: usize) -> Result<u32, AvroError> {
+        match u32::try_from(size) {
+            Ok(small) if u64::from(small) <= MAX_ALERT_BYTES => Ok(small),
+            _ => Err(self.wrong(format!("a fixed of {size} bytes, more than {MAX_ALERT_BYTES}"))),
+        }
+    }
+
+    /// Parquet has no values of no bytes, and Arrow would lose their number: a fixed of size 0 is an empty `BinaryView`.
+    fn fixed(&mut self, size: usize, nulls: Nulls) -> Result<Built, AvroError> {
+        let built = match self.size(size)? {
+            0 => self.leaf(nulls, DataType::BinaryView, Op::Empty, None)?,
+            size => self.leaf(nulls, DataType::FixedSizeBinary(size as i32), Op::Fixed, None)?,
+        };
+        Ok(Built { least: size as u64, ..built })
+    }
+
+    /// A column of plain values: its store follows from its type.
+    fn leaf(
+        &mut self,
+        nulls: Nulls,
+        data_type: DataType,
+        op: impl Fn(u32) -> Op,
+        maybe: Option<fn(u32, u8) -> Op>,
+    ) -> Result<Built, AvroError> {
+        let scope = self.scope;
+        let layout = &mut self.layout;
+        let (scopes, store, bytes, least): (_, fn(u32) -> Store, u64, u64) = match &data_type {
+            DataType::Boolean => (&mut layout.booleans, Store::Boolean, 1, 1),
+            DataType::Float32 => (&mut layout.f32s, Store::F32, 4, 4),
+            DataType::Float64 => (&mut layout.f64s, Store::F64, 8, 8),
+            DataType::BinaryView | DataType::Utf8View => (&mut layout.views, Store::View, 16, 1),
+            DataType::Decimal128(..) => (&mut layout.i128s, Store::I128, 16, 1),
+            DataType::Int64 | DataType::Time64(_) | DataType::Timestamp(..) => (&mut layout.i64s, Store::I64, 8, 1),
+            DataType::FixedSizeBinary(size) => {
+                let size = *size as u32;
+                layout.fixed.push((scope, size));
+                let column = layout.fixed.len() as u32 - 1;
+                self.cost(u64::from(size));
+                return self.leaf_ops(nulls, data_type, Store::Fixed(column), op(column), None, u64::from(size));
+            }
+            _ => (&mut layout.i32s, Store::I32, 4, 1),
+        };
+        scopes.push(scope);
+        let column = scopes.len() as u32 - 1;
+        self.cost(bytes);
+        self.leaf_ops(nulls, data_type, store(column), op(column), maybe.map(|m| (m, column)), least)
+    }
+
+    fn leaf_ops(
+        &mut self,
+        nulls: Nulls,
+        data_type: DataType,
+        store: Store,
+        op: Op,
+        maybe: Option<(fn(u32, u8) -> Op, u32)>,
+        least: u64,
+    ) -> Result<Built, AvroError> {
+        let fillers = vec![Filler::Value { store, null: nulls != Nulls::Never }];
+        match (nulls, maybe) {
+            (Nulls::Branch(null_at), Some((maybe, column))) => {
+                self.push(maybe(column, null_at));
+            }
+            (Nulls::Branch(null_at), None) => {
+                let filling = self.filling(&fillers)?;
+                let skip = self.here() + 2;
+                self.push(Op::Maybe { null_at, filling, skip });
+                self.push(op);
+            }
+            _ => {
+                self.push(op);
+            }
+        }
+        Ok(Built { shape: Shape::Value(store), data_type, nullable: nulls != Nulls::Never, least, fillers })
+    }
+
+    fn filling(&mut self, fillers: &[Filler]) -> Result<u32, AvroError> {
+        self.filled += fillers.len();
+        if self.filled > 32 * MAX_COLUMNS {
+            return Err(AvroError::TooManyColumns);
+        }
+        self.fillings.push(fillers.into());
+        Ok(self.fillings.len() as u32 - 1)
+    }
+
+    /// Something that takes several operations: `inside` compiles it, and null, where it can be, jumps over it.
+    fn several(
+        &mut self,
+        nulls: Nulls,
+        inside: impl FnOnce(&mut Self, Option<u32>) -> Result<Built, AvroError>,
+    ) -> Result<Built, AvroError> {
+        let scope = self.scope;
+        let marks = self.marks(nulls);
+        let gate = matches!(nulls, Nulls::Branch(_)).then(|| self.push(Op::End));
+        let mut built = inside(self, marks)?;
+        built.nullable = marks.is_some();
+        if let Some(marks) = marks {
+            built.fillers.insert(0, Filler::Mark { marks, scope });
+        }
+        if let (Some(gate), Nulls::Branch(null_at)) = (gate, nulls) {
+            let filling = self.filling(&built.fillers)?;
+            self.ops[gate] = Op::Maybe { null_at, filling, skip: self.here() };
+        }
+        Ok(built)
+    }
+
+    fn record(&mut self, record: &'a RecordSchema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
+        if record.fields.is_empty() {
+            let built = self.leaf(nulls, DataType::Boolean, Op::Present, None)?;
+            return Ok(Built { least: 0, ..built });
+        }
+        self.several(nulls, |this, marks| {
+            let (mut children, mut fields, mut fillers, mut least) = (Vec::new(), Vec::new(), Vec::new(), 0u64);
+            for field in &record.fields {
+                let built = this.below(&field.name, |this| this.value(&field.schema, Nulls::Never, depth + 1))?;
+                fields.push(Field::new(&field.name, built.data_type, built.nullable));
+                children.push(built.shape);
+                fillers.extend(built.fillers);
+                least = least.saturating_add(built.least);
+            }
+            let fields = Fields::from(fields);
+            let data_type = DataType::Struct(fields.clone());
+            Ok(Built { shape: Shape::Struct { fields, children, marks }, data_type, nullable: false, least, fillers })
+        })
+    }
+
+    /// Items of an array or a map: `inside` compiles one.
+    fn items(
+        &mut self,
+        nulls: Nulls,
+        inside: impl FnOnce(&mut Self, u32, Option<u32>) -> Result<(Shape, DataType, u64), AvroError>,
+    ) -> Result<Built, AvroError> {
+        self.cost(4);
+        self.several(nulls, |this, marks| {
+            let outer = this.scope;
+            this.layout.lists.push(outer);
+            this.items.push(Item::default());
+            let list = this.items.len() as u32 - 1;
+            this.scope = list + 1;
+            let start = this.push(Op::End);
+            let (shape, data_type, least) = this.below("item", |this| inside(this, list, marks))?;
+            this.push(Op::Next);
+            this.ops[start] = Op::Array { list, end: this.here() };
+            this.items[list as usize].least = least;
+            this.scope = outer;
+            Ok(Built { shape, data_type, nullable: false, least: 1, fillers: vec![Filler::List(list)] })
+        })
+    }
+
+    fn list(&mut self, item: &'a Schema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
+        self.items(nulls, |this, list, marks| {
+            let built = this.value(item, Nulls::Never, depth + 1)?;
+            let field = Field::new("item", built.data_type, built.nullable);
+            Ok((Shape::List { list, item: Box::new(built.shape), marks }, DataType::List(Arc::new(field)), built.least))
+        })
+    }
+
+    fn map(&mut self, value: &'a Schema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
+        self.items(nulls, |this, list, marks| {
+            let key = this.text(Nulls::Never)?;
+            let value = this.value(value, Nulls::Never, depth + 1)?;
+            let entries =
+                Fields::from(vec![Field::new("key", key.data_type, false), Field::new("value", value.data_type, value.nullable)]);
+            let field = Field::new("entries", DataType::Struct(entries), false);
+            let shape = Shape::Map { list, key: Box::new(key.shape), value: Box::new(value.shape), marks };
+            Ok((shape, DataType::Map(Arc::new(field), false), key.least.saturating_add(value.least)))
+        })
+    }
+
+    fn union(&mut self, union: &'a UnionSchema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
+        let branches = union.variants();
+        let one_more = |built: Built| Built { least: built.least.saturating_add(1), ..built };
+        match branches {
+            [] => Err(self.wrong("a union without branches")),
+            [only] => {
+                self.push(Op::Only);
+                self.value(only, nulls, depth + 1).map(one_more)
+            }
+            [Schema::Null, other] => self.value(other, Nulls::Branch(0), depth + 1).map(|b| Built { least: 1, ..b }),
+            [other, Schema::Null] => self.value(other, Nulls::Branch(1), depth + 1).map(|b| Built { least: 1, ..b }),
+            _ => self.members(branches, depth),
+        }
+    }
+
+    /// A union of several types: a struct of which exactly one member is set. It never lies in a union directly, so that the
+    /// only null is its own.
+    fn members(&mut self, branches: &'a [Schema], depth: usize) -> Result<Built, AvroError> {
+        let null = branches.iter().any(|b| matches!(b, Schema::Null));
+        let scope = self.scope;
+        let marks = self.marks(if null { Nulls::Outside } else { Nulls::Never });
+        let table = self.tables.len() as u32;
+        self.tables.push(Box::default());
+        self.push(Op::Union { table });
+        let (mut targets, mut jumps, mut fills) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut children, mut fields, mut fillers) = (Vec::new(), Vec::new(), Vec::new());
+        for branch in branches {
+            targets.push(self.here());
+            fills.push(self.push(Op::End));
+            if matches!(branch, Schema::Null) {
+                fillers.push(Vec::new());
+            } else {
+                let name = format!("member{}", fields.len());
+                let built = self.below(&name, |this| this.value(branch, Nulls::Outside, depth + 1))?;
+                fields.push(Field::new(name, built.data_type, true));
+                children.push(built.shape);
+                fillers.push(built.fillers);
+            }
+            jumps.push(self.push(Op::End));
+        }
+        let end = self.here();
+        for (i, branch) in branches.iter().enumerate() {
+            let own_null = marks.filter(|_| matches!(branch, Schema::Null)).map(|marks| Filler::Mark { marks, scope });
+            let others = fillers.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, f)| f.iter().copied());
+            let all: Vec<Filler> = own_null.into_iter().chain(others).collect();
+            self.ops[fills[i]] = Op::Fill(self.filling(&all)?);
+            self.ops[jumps[i]] = Op::Jump(end);
+        }
+        self.tables[table as usize] = targets.into();
+        let fillers = marks.map(|marks| Filler::Mark { marks, scope }).into_iter().chain(fillers.into_iter().flatten()).collect();
+        let fields = Fields::from(fields);
+        let data_type = DataType::Struct(fields.clone());
+        Ok(Built { shape: Shape::Struct { fields, children, marks }, data_type, nullable: null, least: 1, fillers })
+    }
+}

@@ -1,0 +1,57 @@
+//! What a batch of cones found, in flat buffers that are used again for the next batch.
+
+/// Hits of a batch of queries.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    ends: Vec<usize>,
+    found: Vec<Hit>,
+}
+
+/// A source that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// Row in the catalogue.
+    pub row: u32,
+    /// Separation from the position asked for, arcseconds.
+    pub distance: f64,
+}
+
+impl Hits {
+    /// Hits of a query, by its place in the batch: ordered by separation, then row.
+    ///
+    /// # Panics
+    /// When there was no such query.
+    #[must_use]
+    pub fn of(&self, query: usize) -> &[Hit] {
+        let start = if query == 0 { 0 } else { self.ends[query - 1] };
+        &self.found[start..self.ends[query]]
+    }
+
+    /// Number of queries of the batch.
+    #[must_use]
+    pub fn queries(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Number of hits of all queries.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.found.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.ends.clear();
+        self.found.clear();
+    }
+
+    pub(super) fn push(&mut self, hit: Hit) {
+        self.found.push(hit);
+    }
+
+    /// Ends the hits of one query.
+    pub(super) fn close(&mut self) {
+        let start = self.ends.last().copied().unwrap_or(0);
+        self.found[start..].sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
+        self.ends.push(self.found.len());
+    }
+}

@@ -1,0 +1,400 @@
+//! From the configuration as written to the configuration as used. It goes on after a problem, so that all of them are told
+//! at once.
+
+mod claims;
+mod paths;
+mod sinks;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use paths::{Surroundings, look, normal, read};
+
+use super::at::{At, Place};
+use super::checked::{BatchLimits, Decode, Framing, Pipeline, Service, Settings, Step, StepKind, Survey};
+use super::problem::{ConfigError, Problem, Shown};
+use super::raw;
+use super::spots::{Spot, Spots};
+use super::units::{self, Angle, Size, Time, UnitError};
+use super::{survey, yaml};
+use claims::Claims;
+
+/// Largest radius of a cross-match, arcseconds: beyond a degree the matches of one alert are a catalogue of their own.
+const LARGEST_RADIUS: f64 = 3600.0;
+
+/// Checks a text as if it were in the file `path`.
+///
+/// # Errors
+///
+/// Every problem found.
+pub fn check(text: &str, path: &Path, around: &Surroundings) -> Result<Settings, ConfigError> {
+    let shown = Shown::new(path, text);
+    let raw: raw::File = yaml::parse(text, &shown).map_err(|problem| ConfigError::new(vec![problem]))?;
+    let folder = normal(&around.folder.join(path.parent().unwrap_or(Path::new(""))));
+    let mut checker = Checker {
+        text,
+        shown,
+        folder,
+        around,
+        problems: Vec::new(),
+        claims: Claims::default(),
+        places: BTreeMap::new(),
+        surveys: BTreeMap::new(),
+    };
+    let service = checker.service(raw.service.as_ref());
+    if raw.components.value.is_empty() {
+        let help = "add at least one: `- name: ztf`, `type: pipeline`, ...";
+        checker.problem(raw.components.place, "there are no components", help);
+    }
+    let mut components = Vec::with_capacity(raw.components.value.len());
+    for (index, component) in raw.components.value.iter().enumerate() {
+        components.extend(checker.component(index, component, &service));
+    }
+    let Checker { claims, mut problems, shown, places, .. } = checker;
+    claims.clashes(&shown, &mut problems);
+    if !problems.is_empty() {
+        // Those of this file before those of profiles.
+        problems.sort_by_key(|problem| problem.file() != path);
+        return Err(ConfigError::new(problems));
+    }
+    Ok(Settings {
+        file: path.to_owned(),
+        service,
+        components,
+        fingerprint: format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes())),
+        spots: Spots::new(shown, places),
+    })
+}
+
+/// What is known while a file is checked.
+struct Checker<'a> {
+    /// The text with its secrets; everything that is shown is taken from `shown`.
+    text: &'a str,
+    shown: Shown,
+    /// Folder of the file.
+    folder: PathBuf,
+    around: &'a Surroundings,
+    problems: Vec<Problem>,
+    claims: Claims,
+    places: BTreeMap<Spot, Place>,
+    /// Profiles by the name they were asked by; `None` was told already.
+    surveys: BTreeMap<String, Option<Arc<Survey>>>,
+}
+
+impl Checker<'_> {
+    fn problem(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(self.shown.problem(place, message, help));
+    }
+
+    fn unit<T>(&mut self, place: Place, result: Result<T, UnitError>) -> Option<T> {
+        result.map_err(|error| self.problem(place, error.message, error.help)).ok()
+    }
+
+    /// A size above zero.
+    fn size(&mut self, size: Option<&At<Size>>, default: u64) -> u64 {
+        let Some(At { value, place }) = size else { return default };
+        match self.unit(*place, units::size(&value.0)) {
+            Some(0) => {
+                let help = format!("the default is `{}`", units::show_size(default));
+                self.problem(*place, "a size of zero leaves room for nothing", help);
+                default
+            }
+            Some(bytes) => bytes,
+            None => default,
+        }
+    }
+
+    fn time(&mut self, time: Option<&At<Time>>, default: Duration) -> Duration {
+        let Some(At { value, place }) = time else { return default };
+        self.unit(*place, units::time(&value.0)).unwrap_or(default)
+    }
+
+    /// A time above zero.
+    fn time_above_zero(&mut self, time: Option<&At<Time>>, default: Duration) -> Duration {
+        let checked = self.time(time, default);
+        if let Some(At { place, .. }) = time
+            && checked.is_zero()
+        {
+            let help = format!("the default is `{}`", units::show_time(default));
+            self.problem(*place, "a time of zero leaves no time for anything", help);
+        }
+        checked
+    }
+
+    /// A count in a range.
+    fn count(&mut self, count: Option<&At<u32>>, default: u32, most: u32) -> u32 {
+        let Some(At { value, place }) = count else { return default };
+        if !(1..=most).contains(value) {
+            self.problem(*place, format!("{value} is out of range"), format!("write 1 to {most}; the default is {default}"));
+        }
+        *value
+    }
+
+    fn service(&mut self, raw: Option<&raw::Service>) -> Service {
+        let default = Service::default();
+        let Some(raw) = raw else { return default };
+        Service {
+            data: raw.data.as_ref().map_or(default.data, |data| self.output(data)),
+            memory: self.size(raw.memory.as_ref(), default.memory),
+            grace: self.time_above_zero(raw.grace.as_ref(), default.grace),
+            stall: self.time_above_zero(raw.stall.as_ref(), default.stall),
+            restarts: raw.restarts.as_ref().map_or(default.restarts, |restarts| restarts.value),
+            threads: match &raw.threads {
+                Some(At { value, place }) if *value > 1024 => {
+                    self.problem(*place, format!("{value} threads are too many"), "write 0 for one per core");
+                    default.threads
+                }
+                Some(At { value, .. }) => *value as usize,
+                None => default.threads,
+            },
+        }
+    }
+
+    fn component(&mut self, index: usize, raw: &At<raw::Component>, service: &Service) -> Option<Pipeline> {
+        let raw = &raw.value;
+        let raw::ComponentKind::Pipeline = raw.kind;
+        let name = raw.name.value.clone();
+        self.name(&raw.name, "component");
+        if let Some(first) = self.claims.name(&name, raw.name.place) {
+            let line = self.line(first);
+            self.problem(
+                raw.name.place,
+                format!("there are two components named `{name}`"),
+                format!("the other is in line {line}"),
+            );
+        }
+        let survey = self.survey(&raw.survey);
+        let source = self.source(index, &name, &raw.source);
+        let decode = self.decode(raw.decode.as_ref());
+        let batch = self.batch(raw.batch.as_ref(), service);
+        let steps = self.steps(index, &raw.steps);
+        let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive));
+        let home = service.data.join(&name);
+        let publish = self.publish(index, &raw.publish, source.as_ref(), &home);
+        let dead_letters = self.dead_letters(index, raw.dead_letters.as_ref(), source.as_ref(), &home);
+        let decode = decode?;
+        Some(Pipeline {
+            name,
+            survey: with_schemas(survey?, &decode),
+            source: source?,
+            decode,
+            batch,
+            steps,
+            archive,
+            publish,
+            dead_letters: dead_letters?,
+        })
+    }
+
+    /// The line of a place, from 1.
+    fn line(&self, place: Place) -> usize {
+        self.text[..place.offset.min(self.text.len())].matches('\n').count() + 1
+    }
+
+    /// A name that may become part of the name of a folder.
+    fn name(&mut self, name: &At<String>, what: &str) {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+        let text = &name.value;
+        if text.is_empty() || text.len() > 64 || !text.chars().all(legal) || text.starts_with('-') {
+            let help = "write 1 to 64 small letters, digits, `-` and `_`, such as `ztf-public`";
+            self.problem(name.place, format!("`{text}` cannot be the name of a {what}"), help);
+        }
+    }
+
+    fn survey(&mut self, wanted: &At<String>) -> Option<Arc<Survey>> {
+        if let Some(known) = self.surveys.get(&wanted.value) {
+            return known.clone();
+        }
+        let found = match survey::find(wanted, &self.shown, &self.folder, self.around) {
+            Ok(survey) => Some(survey),
+            Err(problems) => {
+                self.problems.extend(problems);
+                None
+            }
+        };
+        self.surveys.insert(wanted.value.clone(), found.clone());
+        found
+    }
+
+    fn decode(&mut self, raw: Option<&At<raw::Decode>>) -> Option<Decode> {
+        let Some(At { value: raw, place }) = raw else { return Some(Decode { framing: Framing::Container }) };
+        let framing = raw.framing.as_ref().map_or(raw::Format::Container, |framing| framing.value);
+        for (given, key, belongs) in
+            [(&raw.schemas, "schemas", raw::Format::Confluent), (&raw.schema, "schema", raw::Format::Bare)]
+        {
+            if let Some(given) = given
+                && framing != belongs
+            {
+                let wanted = if belongs == raw::Format::Bare { "bare" } else { "confluent" };
+                let help = format!("write `framing: {wanted}`, or remove `{key}`");
+                self.problem(given.place, format!("`{key}` belongs to the framing `{wanted}`"), help);
+                return None;
+            }
+        }
+        let place = raw.framing.as_ref().map_or(*place, |framing| framing.place);
+        let framing = match framing {
+            raw::Format::Container => Framing::Container,
+            raw::Format::Confluent => {
+                let Some(folder) = &raw.schemas else {
+                    let help = "add `schemas: FOLDER` with files named by schema id, such as `900.avsc`";
+                    self.problem(place, "the framing `confluent` needs schemas", help);
+                    return None;
+                };
+                Framing::Confluent(self.schemas(folder)?)
+            }
+            raw::Format::Bare => {
+                let Some(file) = &raw.schema else {
+                    self.problem(place, "the framing `bare` needs a schema", "add `schema: FILE` with the JSON text of a schema");
+                    return None;
+                };
+                let path = self.input(file, "schema")?;
+                Framing::Bare(self.schema(file.place, &path)?)
+            }
+        };
+        Some(Decode { framing })
+    }
+
+    /// The schemas of a folder by the id in their names.
+    fn schemas(&mut self, folder: &At<String>) -> Option<BTreeMap<u32, Arc<str>>> {
+        let path = self.input(folder, "folder of schemas")?;
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.problem(folder.place, format!("cannot read the folder {}: {error}", path.display()), "");
+                return None;
+            }
+        };
+        let mut schemas = BTreeMap::new();
+        for entry in entries.flatten() {
+            let file = entry.path();
+            let is_schema = file.extension().is_some_and(|ending| ending == "avsc");
+            let id = file.file_stem().and_then(|stem| stem.to_str()?.parse::<u32>().ok());
+            if let Some(id) = id.filter(|_| is_schema) {
+                schemas.insert(id, self.schema(folder.place, &file)?);
+            }
+        }
+        if schemas.is_empty() {
+            let help = "name each file by its schema id, such as `900.avsc`";
+            self.problem(folder.place, format!("no schema in {}", path.display()), help);
+            return None;
+        }
+        Some(schemas)
+    }
+
+    fn schema(&mut self, place: Place, file: &Path) -> Option<Arc<str>> {
+        let text = match read(file) {
+            Ok(text) => text,
+            Err(problem) => {
+                self.problem(place, problem.message, problem.help);
+                return None;
+            }
+        };
+        if let Err(reason) = survey::json(&text) {
+            let help = "a schema is the JSON text of an Avro record";
+            self.problem(place, format!("{} is not JSON: {reason}", file.display()), help);
+            return None;
+        }
+        Some(Arc::from(text))
+    }
+
+    fn batch(&mut self, raw: Option<&raw::Batch>, service: &Service) -> BatchLimits {
+        let default = BatchLimits::default();
+        let Some(raw) = raw else { return default };
+        let bytes = self.size(raw.bytes.as_ref(), default.bytes as u64);
+        if let Some(At { place, .. }) = &raw.bytes
+            && bytes > service.memory / 4
+        {
+            let memory = units::show_size(service.memory);
+            let help = format!("write `{}` or less, or raise `service.memory`", units::show_size(service.memory / 4));
+            self.problem(*place, format!("four batches do not fit in the memory of {memory}"), help);
+        }
+        BatchLimits {
+            alerts: self.count(raw.alerts.as_ref(), default.alerts as u32, 65_536) as usize,
+            bytes: bytes as usize,
+            linger: self.time(raw.linger.as_ref(), default.linger),
+        }
+    }
+
+    fn steps(&mut self, component: usize, raw: &[At<raw::Step>]) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(raw.len());
+        let (mut cuts, mut matches) = (0, 0);
+        let mut names: BTreeMap<String, Place> = BTreeMap::new();
+        let mut ids: BTreeMap<String, Place> = BTreeMap::new();
+        for (index, At { value, place }) in raw.iter().enumerate() {
+            let (given, number, word) = match value {
+                raw::Step::Cut(cut) => (&cut.name, &mut cuts, "cut"),
+                raw::Step::Crossmatch(crossmatch) => (&crossmatch.name, &mut matches, "crossmatch"),
+            };
+            *number += 1;
+            let name = given.as_ref().map_or_else(|| format!("{word}-{number}"), |name| name.value.clone());
+            let name_place = given.as_ref().map_or(*place, |name| name.place);
+            if let Some(name) = given {
+                self.name(name, "step");
+            }
+            if let Some(first) = names.insert(name.clone(), name_place) {
+                let line = self.line(first);
+                self.problem(name_place, format!("there are two steps named `{name}`"), format!("the other is in line {line}"));
+            }
+            let kind = match value {
+                raw::Step::Cut(cut) => {
+                    self.condition(&cut.condition);
+                    self.places.insert(Spot::Step(component, index), cut.condition.place);
+                    Some(StepKind::Cut { condition: cut.condition.value.clone() })
+                }
+                raw::Step::Crossmatch(crossmatch) => self.crossmatch(crossmatch, &mut ids),
+            };
+            steps.extend(kind.map(|kind| Step { name, kind }));
+        }
+        steps
+    }
+
+    fn condition(&mut self, condition: &At<String>) {
+        if condition.value.trim().is_empty() {
+            self.problem(condition.place, "the condition is empty", "write an expression, such as `candidate.rb >= 0.55`");
+        }
+    }
+
+    fn crossmatch(&mut self, raw: &raw::Crossmatch, ids: &mut BTreeMap<String, Place>) -> Option<StepKind> {
+        let catalog = self.input(&raw.catalog, "catalogue");
+        let id = match &raw.id {
+            Some(id) => id.value.clone(),
+            None => Path::new(&raw.catalog.value).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let place = raw.id.as_ref().map_or(raw.catalog.place, |id| id.place);
+        if id.trim().is_empty() || id.len() > 64 || id.chars().any(char::is_control) {
+            self.problem(place, format!("`{id}` cannot be the id of a catalogue"), "write 1 to 64 letters: `id: gaia`");
+        }
+        if let Some(first) = ids.insert(id.clone(), place) {
+            let line = self.line(first);
+            let help = format!("the other is in line {line}; give one of them another `id:`");
+            self.problem(place, format!("two catalogues have the id `{id}`"), help);
+        }
+        let radius = self.angle(&raw.radius);
+        if let Some(radius) = radius
+            && !(radius > 0.0 && radius <= LARGEST_RADIUS)
+        {
+            let message = format!("the radius `{}` is out of range", raw.radius.value.0);
+            self.problem(raw.radius.place, message, "write more than 0 and at most `1 deg`, such as `1.5 arcsec`");
+            return None;
+        }
+        Some(StepKind::Crossmatch { catalog: catalog?, id, radius: radius? })
+    }
+
+    fn angle(&mut self, angle: &At<Angle>) -> Option<f64> {
+        self.unit(angle.place, units::angle(&angle.value.0))
+    }
+}
+
+/// A survey without known schemas takes those that the messages are decoded with: ids grow with versions.
+fn with_schemas(survey: Arc<Survey>, decode: &Decode) -> Arc<Survey> {
+    let schemas: Vec<Arc<str>> = match &decode.framing {
+        _ if !survey.schemas.is_empty() => return survey,
+        Framing::Container => return survey,
+        Framing::Confluent(schemas) => schemas.values().cloned().collect(),
+        Framing::Bare(schema) => vec![schema.clone()],
+    };
+    Arc::new(Survey { schemas, ..(*survey).clone() })
+}

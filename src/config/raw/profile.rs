@@ -1,0 +1,127 @@
+//! A survey profile as written.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+
+use crate::config::at::At;
+
+/// How a survey names what every survey has. A field is a path, such as `candidate.ra`. Where a list of paths is given, the
+/// first that a schema has is used, and for each alert the first that is not null.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Name of the survey.
+    pub name: At<String>,
+    /// Id of the alert.
+    pub alert_id: At<Paths>,
+    /// Id of the object.
+    pub object_id: At<Paths>,
+    /// Right ascension, ICRS, degrees.
+    pub ra: At<Paths>,
+    /// Declination, ICRS, degrees.
+    pub dec: At<Paths>,
+    /// Time of observation.
+    pub time: At<Paths>,
+    /// What the time counts.
+    pub time_scale: Clock,
+    /// Brightness. Default: none.
+    #[serde(default)]
+    pub magnitude: Option<At<Paths>>,
+    /// What the brightness is.
+    #[schemars(extend("default" = "mag"))]
+    pub magnitude_unit: Option<Brightness>,
+    /// Arrays of earlier detections, upper limits and forced photometry: each of them. Default: none.
+    #[serde(default)]
+    pub history: Option<At<Paths>>,
+    /// Cut-outs, bytes: each of them. Default: none.
+    #[serde(default)]
+    pub cutouts: Option<At<Paths>>,
+    /// Name or id of the solar-system object. Default: none.
+    #[serde(default)]
+    pub solar_system: Option<At<Paths>>,
+    /// Texts that mean "none". Default: none.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub none_texts: Vec<String>,
+    /// Numbers that mean "none". Default: none.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub none_numbers: Vec<f64>,
+    /// Files of known schemas, oldest first: conditions are checked against the newest before anything starts. Relative to
+    /// the folder of the profile. Default: those of `decode`, otherwise conditions are checked by the first alert.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub schemas: Vec<At<String>>,
+}
+
+/// What a time counts.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// Julian date, UTC.
+    Jd,
+    /// Modified Julian date, UTC.
+    Mjd,
+    /// Modified Julian date, TAI.
+    MjdTai,
+}
+
+/// What a brightness is.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+pub enum Brightness {
+    /// Magnitude.
+    #[serde(rename = "mag")]
+    Mag,
+    /// Flux in nanojansky; the magnitude is AB.
+    #[serde(rename = "nJy")]
+    NanoJansky,
+}
+
+/// One path or several.
+pub struct Paths(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Paths {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl<'de> Visitor<'de> for Value {
+            type Value = Paths;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path such as `candidate.ra`, or a list of paths")
+            }
+
+            fn visit_str<E: de::Error>(self, path: &str) -> Result<Paths, E> {
+                Ok(Paths(vec![path.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Paths, A::Error> {
+                let mut paths = Vec::new();
+                while let Some(path) = list.next_element()? {
+                    paths.push(path);
+                }
+                Ok(Paths(paths))
+            }
+        }
+
+        deserializer.deserialize_any(Value)
+    }
+}
+
+impl JsonSchema for Paths {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Paths".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
+    }
+}

@@ -1,0 +1,117 @@
+//! Archive, output and dead letters as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::source::Properties;
+use crate::config::at::At;
+use crate::config::checked;
+use crate::config::units::{Size, Time, show_size, show_time};
+
+/// Where alerts are kept as Parquet.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// Folder of the finished files. Everything below it is complete at any time: readers may read while it grows.
+    pub root: At<String>,
+    /// Folder of the files being written: outside `root`, so that no reader meets half a file, and on the same file system,
+    /// so that a file appears in one step. Default: `ROOT.staging` beside the root.
+    pub staging: Option<At<String>>,
+    /// How files are spread over folders: by `hour`, as `year=2026/month=11/day=9/hour=3`, UTC. The default, and so far the
+    /// only one, is what Spark, DuckDB, pyarrow and polars read without being told.
+    #[schemars(extend("default" = "hour"))]
+    pub partition: Option<Partition>,
+    /// Which time decides the hour: `ingest` (the message's own timestamp) or `observation`. The default closes hours soon,
+    /// whatever old alerts come in.
+    #[schemars(extend("default" = "ingest"))]
+    pub by: Option<HourOf>,
+    /// When a file is finished: whichever limit is reached first.
+    pub roll: Option<Roll>,
+}
+
+/// How files are spread over folders.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Partition {
+    /// One folder for each hour.
+    Hour,
+}
+
+/// Which time decides the hour.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HourOf {
+    /// The message's own timestamp.
+    Ingest,
+    /// The time of observation.
+    Observation,
+}
+
+/// When a file is finished.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Roll {
+    /// Bytes of a file at which it is finished. The default is what readers of Parquet like best.
+    #[schemars(extend("default" = show_size(checked::Archive::ROLL_SIZE)))]
+    pub size: Option<At<Size>>,
+    /// Age of a file at which it is finished: so long may an alert stay unseen by readers, and so much is read again after
+    /// a crash. The default is a minute of both.
+    #[schemars(extend("default" = show_time(checked::Archive::ROLL_AGE)))]
+    pub age: Option<At<Time>>,
+}
+
+/// A topic that alerts are sent to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// Name of the topic.
+    pub topic: At<String>,
+    /// How each message is framed. The default needs nothing else to be known by its readers.
+    #[schemars(extend("default" = "container"))]
+    pub format: Option<At<Format>>,
+    /// Which alerts are sent: a SQL expression over fields by their path and over annotations, such as `matches > 0`.
+    /// Default: all that passed the steps.
+    #[serde(rename = "where")]
+    pub condition: Option<At<String>>,
+    /// Brokers, `host:port`, separated by commas. Default: those of the source, with its `security.`, `sasl.` and `ssl.`
+    /// properties.
+    pub brokers: Option<At<String>>,
+    /// Folder that stands in for Kafka: Avro files, one folder for each topic. Default: Kafka.
+    pub files: Option<At<String>>,
+    /// Folder of schemas for `confluent`: ids are given out from 1 and each schema kept as `ID.avsc`, so that an id means the
+    /// same for ever. Default: `NAME/schemas` in `service.data`.
+    pub schemas: Option<At<String>>,
+    /// Further properties of librdkafka's producer, written as those of the source. Default: none.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub properties: Properties,
+}
+
+/// How a message holds its Avro datum.
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// An Avro object container with its schema inside, as ZTF sends.
+    Container,
+    /// The byte 0, a 4-byte big-endian schema id, the datum, as LSST sends.
+    Confluent,
+    /// The datum alone.
+    Bare,
+}
+
+/// Where messages are kept that cannot be handled: `folder` or `topic`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetters {
+    /// Folder of Avro files. Default: `NAME/dead-letters` in `service.data`.
+    pub folder: Option<At<String>>,
+    /// Topic, in place of a folder.
+    pub topic: Option<At<String>>,
+    /// Brokers of the topic, `host:port`, separated by commas. Default: those of the source, with its `security.`, `sasl.`
+    /// and `ssl.` properties.
+    pub brokers: Option<At<String>>,
+    /// Further properties of librdkafka's producer, written as those of the source. Default: none.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub properties: Properties,
+}

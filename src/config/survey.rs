@@ -1,0 +1,161 @@
+//! Survey profiles: found by name or path, read and checked.
+//!
+//! Those of `conf/surveys` are part of the program, so that it works alone; a file of the same name beside the configuration
+//! or in the system's folder wins over them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::at::{At, Place};
+use super::check::{Surroundings, look, normal, read};
+use super::checked::{FieldPath, MagnitudeUnit, Survey, TimeScale};
+use super::problem::{ConfigError, Problem, Shown, nearest};
+use super::raw::{Brightness, Clock, Paths, Profile};
+use super::yaml;
+
+/// The files that are part of the program, by their path in `conf`.
+const BUILTIN: [(&str, &str); 3] = [
+    ("surveys/ztf.yaml", include_str!("../../conf/surveys/ztf.yaml")),
+    ("surveys/lsst.yaml", include_str!("../../conf/surveys/lsst.yaml")),
+    ("schemas/ztf/ztf.avsc", include_str!("../../conf/schemas/ztf/ztf.avsc")),
+];
+
+/// A profile that is part of the program: `ztf` or `lsst`.
+///
+/// # Errors
+///
+/// There is none of that name.
+pub fn builtin(name: &str) -> Result<Arc<Survey>, ConfigError> {
+    let path = PathBuf::from(format!("surveys/{name}.yaml"));
+    match included(&path) {
+        Some(text) => load(&path, text, &|path| included(path).map(str::to_owned)).map_err(ConfigError::new),
+        None => Err(ConfigError::new(vec![Problem::of_file(
+            Path::new(""),
+            format!("there is no built-in survey `{name}`"),
+            format!("there are {}", names()),
+        )])),
+    }
+}
+
+/// The profile of a configuration.
+///
+/// # Errors
+///
+/// It is not found, cannot be read, or is wrong; the problems may be of the profile's own file.
+pub fn find(survey: &At<String>, shown: &Shown, folder: &Path, around: &Surroundings) -> Result<Arc<Survey>, Vec<Problem>> {
+    let wanted = survey.value.as_str();
+    let is_path = wanted.contains('/') || [".yaml", ".yml"].iter().any(|ending| wanted.ends_with(ending));
+    let tried = if is_path {
+        match look(wanted, folder, &around.folder) {
+            Ok(path) => return open(&path),
+            Err(tried) => tried,
+        }
+    } else {
+        let file = format!("surveys/{wanted}.yaml");
+        match look(&file, folder, &around.system) {
+            Ok(path) => return open(&path),
+            Err(tried) => match included(Path::new(&file)) {
+                Some(_) => return builtin(wanted).map_err(|error| error.problems),
+                None => tried,
+            },
+        }
+    };
+    let near = builtin_names().find(|name| nearest(wanted, [*name]).is_some());
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`? Tried {tried}; built in are {}", names()),
+        None => format!("tried {tried}; built in are {}", names()),
+    };
+    Err(vec![shown.problem(survey.place, format!("there is no survey `{wanted}`"), help)])
+}
+
+fn builtin_names() -> impl Iterator<Item = &'static str> {
+    BUILTIN.iter().filter_map(|(path, _)| path.strip_prefix("surveys/")?.strip_suffix(".yaml"))
+}
+
+fn names() -> String {
+    builtin_names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn included(path: &Path) -> Option<&'static str> {
+    BUILTIN.iter().find(|(known, _)| Path::new(known) == path).map(|(_, text)| *text)
+}
+
+fn open(path: &Path) -> Result<Arc<Survey>, Vec<Problem>> {
+    let text = read(path).map_err(|problem| vec![problem])?;
+    load(path, &text, &|path| read(path).ok())
+}
+
+fn load(path: &Path, text: &str, fetch: &dyn Fn(&Path) -> Option<String>) -> Result<Arc<Survey>, Vec<Problem>> {
+    let shown = Shown::new(path, text);
+    let raw: Profile = yaml::parse(text, &shown).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    let mut paths = |paths: &At<Paths>| field_paths(paths, &shown, &mut problems);
+    let mut survey = Survey {
+        name: raw.name.value.clone(),
+        alert_id: paths(&raw.alert_id),
+        object_id: paths(&raw.object_id),
+        ra: paths(&raw.ra),
+        dec: paths(&raw.dec),
+        time: paths(&raw.time),
+        time_scale: match raw.time_scale {
+            Clock::Jd => TimeScale::Jd,
+            Clock::Mjd => TimeScale::Mjd,
+            Clock::MjdTai => TimeScale::MjdTai,
+        },
+        magnitude: raw.magnitude.as_ref().map(&mut paths).unwrap_or_default(),
+        magnitude_unit: match raw.magnitude_unit {
+            None | Some(Brightness::Mag) => MagnitudeUnit::Mag,
+            Some(Brightness::NanoJansky) => MagnitudeUnit::NanoJansky,
+        },
+        history: raw.history.as_ref().map(&mut paths).unwrap_or_default(),
+        cutouts: raw.cutouts.as_ref().map(&mut paths).unwrap_or_default(),
+        solar_system: raw.solar_system.as_ref().map(&mut paths).unwrap_or_default(),
+        none_texts: raw.none_texts,
+        none_numbers: raw.none_numbers,
+        schemas: Vec::new(),
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for schema in &raw.schemas {
+        let file = normal(&folder.join(&schema.value));
+        match fetch(&file).map(|text| json(&text).map(|()| text)) {
+            Some(Ok(text)) => survey.schemas.push(Arc::from(text)),
+            Some(Err(reason)) => {
+                let help = "a schema is the JSON text of an Avro record";
+                problems.push(shown.problem(schema.place, format!("{} is not JSON: {reason}", file.display()), help));
+            }
+            None => problems.push(shown.problem(
+                schema.place,
+                format!("cannot read the schema {}", file.display()),
+                "its path is relative to the folder of the profile",
+            )),
+        }
+    }
+    if problems.is_empty() { Ok(Arc::new(survey)) } else { Err(problems) }
+}
+
+fn field_paths(paths: &At<Paths>, shown: &Shown, problems: &mut Vec<Problem>) -> Vec<FieldPath> {
+    let mut problem = |place: Place, message: String| {
+        problems.push(shown.problem(place, message, "a path names fields from the outermost to the innermost: `candidate.ra`"));
+    };
+    if paths.value.0.is_empty() {
+        problem(paths.place, "the list of paths is empty".to_owned());
+    }
+    let mut checked = Vec::with_capacity(paths.value.0.len());
+    for path in &paths.value.0 {
+        let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
+        if parts.iter().any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
+            problem(paths.place, format!("`{path}` is not a path to a field"));
+        }
+        checked.push(FieldPath(parts));
+    }
+    checked
+}
+
+/// Tells why a text is not JSON.
+///
+/// # Errors
+///
+/// What the parser says.
+pub fn json(text: &str) -> Result<(), serde_json::Error> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).map(|_| ())
+}

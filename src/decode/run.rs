@@ -1,0 +1,241 @@
+//! Runs of messages with the same schema, each decoded into one set of columns.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_schema::ArrowError;
+
+use super::candidate::candidate;
+use super::message::Reason;
+use super::{Decode, Framing};
+use crate::alert::{AlertBatch, DatumRange, Flags, RawBatch, RawMessage, RowOrigin, Verdict};
+use crate::avro::{AlertSchema, Allowance, Blocks, Codec, Columns, DatumError, KnownHeader, container_magic};
+
+/// Parts that are done, in order.
+pub(super) type Parts = Vec<Result<AlertBatch, ArrowError>>;
+
+/// Decodes the messages of a batch, one run after the other.
+pub(super) struct Runs<'a> {
+    decode: &'a Decode,
+    batch: &'a RawBatch,
+    /// Headers known when the batch came; what is learned in between is added to the own copy.
+    headers: Arc<Vec<Arc<KnownHeader>>>,
+    /// The header of the last message, which is nearly always that of the next.
+    last: Option<Arc<KnownHeader>>,
+    allowance: Allowance,
+    run: Option<Run>,
+}
+
+/// Messages in a row with the same schema.
+struct Run {
+    schema: Arc<AlertSchema>,
+    columns: Columns,
+    rows: Vec<RowOrigin>,
+    /// Blocks that were compressed.
+    decompressed: Vec<u8>,
+}
+
+impl<'a> Runs<'a> {
+    pub fn new(decode: &'a Decode, batch: &'a RawBatch) -> Self {
+        let allowance = Allowance::of_batch(batch.arena.len());
+        Self { decode, batch, headers: decode.store.headers(), last: None, allowance, run: None }
+    }
+
+    /// Decodes one message to rows. Where that fails nothing of it is left.
+    pub fn message(&mut self, message: &RawMessage, parts: &mut Parts) -> Result<(), Reason> {
+        let range = message.payload.clone().ok_or(Reason::Tombstone)?;
+        let range = range.start as usize..range.end as usize;
+        let payload = self.batch.payload(message).unwrap_or_default();
+        if payload.is_empty() {
+            return Err(Reason::Empty);
+        }
+        let decode = self.decode;
+        match &decode.framing {
+            Framing::Container => {
+                if !container_magic(payload) {
+                    return Err(Reason::no_container(payload));
+                }
+                let header = self.header(payload)?;
+                let (schema, codec) = header.outcome.as_ref().map_err(|e| Reason::Schema(e.clone()))?;
+                let blocks = Blocks::new(payload, header.bytes.len())?;
+                self.whole(schema, message, parts, |run, batch, allowance| {
+                    run.blocks(batch, message, &range, blocks, *codec, allowance)
+                })
+            }
+            Framing::Confluent(schemas) => {
+                let [0, a, b, c, d, ..] = *payload else { return Err(Reason::no_confluent(payload)) };
+                let id = u32::from_be_bytes([a, b, c, d]);
+                let schema = schemas.get(&id).ok_or(Reason::UnknownId(id))?;
+                let datum = range.start + 5..range.end;
+                self.whole(schema, message, parts, |run, batch, allowance| run.single(batch, message, datum.clone(), allowance))
+            }
+            Framing::Bare(schema) => self
+                .whole(schema, message, parts, |run, batch, allowance| run.single(batch, message, range.clone(), allowance))
+                .map_err(|reason| reason.of_bare(payload)),
+        }
+    }
+
+    /// What is known of the header of a container: compared, byte for byte, before anything is parsed.
+    fn header(&mut self, payload: &[u8]) -> Result<Arc<KnownHeader>, Reason> {
+        if let Some(last) = self.last.as_ref().filter(|h| payload.starts_with(&h.bytes)) {
+            return Ok(last.clone());
+        }
+        let known = match self.headers.iter().rev().find(|h| payload.starts_with(&h.bytes)) {
+            Some(known) => known.clone(),
+            None => {
+                let known = self.decode.store.learn(payload)?;
+                self.headers = self.decode.store.headers();
+                known
+            }
+        };
+        self.last = Some(known.clone());
+        Ok(known)
+    }
+
+    /// Lets `inside` append the rows of a message to the run of its schema, and takes back what is there when it fails.
+    fn whole(
+        &mut self,
+        schema: &Arc<AlertSchema>,
+        message: &RawMessage,
+        parts: &mut Parts,
+        inside: impl FnOnce(&mut Run, &RawBatch, &mut Allowance) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        if self.run.as_ref().is_some_and(|run| !Arc::ptr_eq(&run.schema, schema)) {
+            self.close(parts);
+        }
+        let decode = self.decode;
+        let capacity = self.batch.messages.len();
+        let run = self.run.get_or_insert_with(|| Run {
+            schema: schema.clone(),
+            columns: decode.pool.take(schema),
+            rows: Vec::with_capacity(capacity),
+            decompressed: Vec::new(),
+        });
+        let (rows, decompressed, allowance) = (run.rows.len(), run.decompressed.len(), self.allowance);
+        let result = inside(run, self.batch, &mut self.allowance);
+        if result.is_err() {
+            run.columns.truncate(rows);
+            run.rows.truncate(rows);
+            run.decompressed.truncate(decompressed);
+            self.allowance = allowance;
+        } else {
+            for row in &mut run.rows[rows..] {
+                row.headers = message.headers.clone();
+            }
+        }
+        result
+    }
+
+    /// Ends the run that is open.
+    pub fn close(&mut self, parts: &mut Parts) {
+        let Some(mut run) = self.run.take() else { return };
+        if !run.rows.is_empty() {
+            let part = run.finish(self.decode, self.batch);
+            let failed = part.is_err();
+            parts.push(part);
+            if failed {
+                return;
+            }
+        }
+        self.decode.pool.give(run.schema, run.columns);
+    }
+}
+
+impl Run {
+    /// The datum of a Confluent or a bare message.
+    fn single(
+        &mut self,
+        batch: &RawBatch,
+        message: &RawMessage,
+        datum: Range<usize>,
+        allowance: &mut Allowance,
+    ) -> Result<(), Reason> {
+        let data = &batch.arena[..datum.end];
+        let plan = self.schema.plan();
+        let end = self.columns.append(plan, data, datum.start, 0, allowance).map_err(Reason::Datum)?;
+        if end < datum.end {
+            return Err(Reason::LeftOver(datum.end - end));
+        }
+        self.rows.push(origin(message, 0, DatumRange { buffer: 0, start: datum.start as u32, end: end as u32 }));
+        Ok(())
+    }
+
+    /// The records of a container.
+    fn blocks(
+        &mut self,
+        batch: &RawBatch,
+        message: &RawMessage,
+        payload: &Range<usize>,
+        blocks: Blocks<'_>,
+        codec: Codec,
+        allowance: &mut Allowance,
+    ) -> Result<(), Reason> {
+        let mut record = 0u64;
+        let mut granted = allowance.of_alert();
+        for (index, block) in blocks.enumerate() {
+            let block = block?;
+            let bytes = payload.start + block.bytes.start..payload.start + block.bytes.end;
+            let (data, start, buffer) = if codec == Codec::Null {
+                (&batch.arena[..bytes.end], bytes.start, 0)
+            } else {
+                let start = self.decompressed.len();
+                codec.decompress(&batch.arena[bytes], granted, &mut self.decompressed)?;
+                let taken = (self.decompressed.len() - start) as u64;
+                granted -= taken;
+                allowance.left = allowance.left.saturating_sub(taken);
+                (&self.decompressed[..], start, 1)
+            };
+            let mut at = start;
+            for _ in 0..block.records {
+                let flaw = |error: DatumError| Reason::Record { record, error };
+                let end = self.columns.append(self.schema.plan(), data, at, buffer, allowance).map_err(flaw)?;
+                let datum = DatumRange { buffer, start: at as u32, end: end as u32 };
+                self.rows.push(origin(message, record as u32, datum));
+                record += 1;
+                at = end;
+            }
+            if at < data.len() {
+                return Err(Reason::BlockLeftOver { block: index, left: data.len() - at, records: block.records });
+            }
+        }
+        if record == 0 { Err(Reason::NoRecords) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, decode: &Decode, batch: &RawBatch) -> Result<AlertBatch, ArrowError> {
+        let mut buffers = vec![batch.arena.clone()];
+        if !self.decompressed.is_empty() {
+            buffers.push(Buffer::from_vec(std::mem::take(&mut self.decompressed)));
+        }
+        let shared: Arc<[Buffer]> = buffers.clone().into();
+        let records: RecordBatch = self.columns.finish(&self.schema, &shared)?;
+        let rows = std::mem::take(&mut self.rows);
+        let mut flags = vec![Flags::default(); rows.len()];
+        let candidate = candidate(&decode.survey, &records, &mut flags)?;
+        Ok(AlertBatch {
+            schema: self.schema.clone(),
+            records,
+            verdicts: vec![Verdict::Passed; rows.len()],
+            rows,
+            buffers,
+            candidate,
+            annotations: Vec::new(),
+            steps: Arc::new([]),
+            flags,
+        })
+    }
+}
+
+fn origin(message: &RawMessage, record: u32, datum: DatumRange) -> RowOrigin {
+    let range = |r: &Range<u32>| DatumRange { buffer: 0, start: r.start, end: r.end };
+    RowOrigin {
+        offset: message.offset,
+        record,
+        timestamp: message.timestamp,
+        datum,
+        message: message.payload.as_ref().map(range).unwrap_or_default(),
+        key: message.key.as_ref().map(range),
+        headers: Vec::new(),
+    }
+}

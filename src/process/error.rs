@@ -1,0 +1,71 @@
+//! Why a chain cannot be built.
+
+use crate::catalog::CatalogError;
+use crate::filter::FilterError;
+
+/// A chain could not be built or does not fit a schema. `index` counts steps from 0.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// A condition does not parse or does not fit the schema.
+    #[error("step {} (`{name}`): {source}", index + 1)]
+    Condition {
+        /// The step.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// What is wrong, and where in the text.
+        source: FilterError,
+    },
+    /// A catalogue could not be loaded.
+    #[error("step {} (`{name}`): {source}", index + 1)]
+    Catalog {
+        /// The step.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Why.
+        source: CatalogError,
+    },
+    /// A radius is not above zero and at most 180 degrees.
+    #[error("step {} (`{name}`): a radius of {radius} arcsec is not above 0 and at most 648000 (180 degrees)", index + 1)]
+    Radius {
+        /// The step.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// The radius, arcseconds.
+        radius: f64,
+    },
+    /// A cut reads an annotation that only a later step makes.
+    #[error("step {} (`{name}`): `{annotation}` is not known before the step `{matcher}`; move the cut after it", index + 1)]
+    TooEarly {
+        /// The step.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// The annotation.
+        annotation: String,
+        /// The step that makes it.
+        matcher: String,
+    },
+    /// More steps than a verdict can name.
+    #[error("a chain has at most 65535 steps, this one has {steps}")]
+    TooMany {
+        /// Their number.
+        steps: usize,
+    },
+}
+
+impl ChainError {
+    /// The step that it is about, from 0.
+    #[must_use]
+    pub fn step(&self) -> Option<usize> {
+        match self {
+            ChainError::Condition { index, .. }
+            | ChainError::Catalog { index, .. }
+            | ChainError::Radius { index, .. }
+            | ChainError::TooEarly { index, .. } => Some(*index),
+            ChainError::TooMany { .. } => None,
+        }
+    }
+}

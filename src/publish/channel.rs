@@ -1,0 +1,259 @@
+//! A Kafka producer as this module uses it: settings, delivery reports set aside until they are asked for, and one word in the
+//! log per change of state.
+//!
+//! **Invariant:** nothing happens inside a callback of the client library but taking notes. Values of properties, which may be
+//! secrets, are never in an error or in the log.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
+
+use crate::alert::Fault;
+
+/// Our settings, which properties of the configuration win over. `message.timeout.ms` 0: the client library tries for as long
+/// as a broker is away. `batch.size` stays below the limit that brokers have by default (1 MiB), as a broker refuses a batch
+/// as a whole. `murmur2_random` puts a key where Java producers would.
+const SETTINGS: [(&str, &str); 13] = [
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("compression.type", "lz4"),
+    ("linger.ms", "5"),
+    ("batch.size", "1000000"),
+    ("batch.num.messages", "10000"),
+    ("message.max.bytes", "10485760"),
+    ("message.timeout.ms", "0"),
+    ("queue.buffering.max.kbytes", "65536"),
+    ("queue.buffering.max.messages", "100000"),
+    ("reconnect.backoff.max.ms", "2000"),
+    ("partitioner", "murmur2_random"),
+    ("socket.keepalive.enable", "true"),
+];
+
+/// Other names of the properties above: ours gives way to these too.
+const ALIASES: [(&str, &str); 4] = [
+    ("acks", "request.required.acks"),
+    ("compression.type", "compression.codec"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+];
+
+/// A Kafka cluster and how to talk to it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Cluster {
+    pub(super) component: String,
+    pub(super) brokers: String,
+    pub(super) properties: BTreeMap<String, String>,
+}
+
+impl Cluster {
+    /// The value of a setting, for messages about it. Never asked for a secret.
+    pub(super) fn setting(&self, name: &str) -> &str {
+        let ours = SETTINGS.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
+        self.properties.get(name).map_or(ours, String::as_str)
+    }
+
+    fn config(&self, extra: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("client.id", format!("skysluice-{}", self.component));
+        for (key, value) in SETTINGS {
+            let other = ALIASES.iter().find(|(name, _)| *name == key).map(|(_, alias)| *alias);
+            if !other.is_some_and(|alias| self.properties.contains_key(alias)) {
+                config.set(key, value);
+            }
+        }
+        self.properties.iter().for_each(|(key, value)| {
+            config.set(key, value);
+        });
+        extra.iter().for_each(|(key, value)| {
+            config.set(*key, *value);
+        });
+        config
+    }
+}
+
+/// A message that came back, delivered or not.
+#[derive(Debug)]
+pub(super) struct Returned<T> {
+    /// What was sent along with it.
+    pub(super) item: Box<T>,
+    /// Size of the payload in bytes.
+    pub(super) bytes: usize,
+    /// Why it was not delivered, or nothing.
+    pub(super) failure: Option<RDKafkaErrorCode>,
+}
+
+/// What the callbacks note down.
+pub(super) struct Notes<T> {
+    component: String,
+    brokers: String,
+    returned: Mutex<Vec<Returned<T>>>,
+    calls: AtomicU64,
+    away: AtomicBool,
+    fatal: AtomicBool,
+    said: Mutex<Vec<RDKafkaErrorCode>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each holder does one whole operation of a collection, so that a poisoned lock holds a good one.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Send + Sync> Notes<T> {
+    fn fine(&self) {
+        if self.away.swap(false, Ordering::AcqRel) {
+            tracing::info!(component = self.component, brokers = self.brokers, "kafka is back: publishing goes on");
+        }
+        lock(&self.said).clear();
+    }
+
+    /// Says once, until the next delivery, that something is wrong.
+    fn say(&self, code: RDKafkaErrorCode, reason: &str) {
+        let mut said = lock(&self.said);
+        if !said.contains(&code) {
+            said.push(code);
+            let (component, brokers) = (&self.component, &self.brokers);
+            tracing::warn!(component, brokers, ?code, reason, "publishing is in trouble: nothing is lost, it is tried again");
+        }
+    }
+}
+
+impl<T: Send + Sync> ClientContext for Notes<T> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", ?level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.calls.fetch_add(1, Ordering::AcqRel);
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                if !self.away.swap(true, Ordering::AcqRel) {
+                    let (component, brokers) = (&self.component, &self.brokers);
+                    tracing::warn!(component, brokers, reason, "kafka is away: publishing waits, nothing is lost");
+                }
+            }
+            Some(code) => {
+                if code == RDKafkaErrorCode::Fatal {
+                    self.fatal.store(true, Ordering::Release);
+                }
+                self.say(code, reason);
+            }
+            None => tracing::warn!(component = self.component, brokers = self.brokers, reason, "the kafka client reports"),
+        }
+    }
+}
+
+impl<T: Send + Sync> ProducerContext for Notes<T> {
+    type DeliveryOpaque = Box<T>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, item: Box<T>) {
+        self.calls.fetch_add(1, Ordering::AcqRel);
+        let (message, failure) = match result {
+            Ok(message) => {
+                self.fine();
+                (message, None)
+            }
+            Err((error, message)) => (message, Some(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail))),
+        };
+        lock(&self.returned).push(Returned { item, bytes: message.payload_len(), failure });
+    }
+}
+
+/// A producer and what came back from it.
+pub(super) struct Channel<T: Send + Sync + 'static> {
+    producer: BaseProducer<Notes<T>>,
+}
+
+/// A record with what is to come back with its delivery report.
+pub(super) type Record<'a, T> = BaseRecord<'a, [u8], [u8], Box<T>>;
+
+impl<T: Send + Sync + 'static> Channel<T> {
+    /// A producer for a cluster. It connects in the background, so that a broker need not be there.
+    pub(super) fn open(cluster: &Cluster, extra: &[(&str, &str)]) -> Result<Self, Fault> {
+        let notes = Notes {
+            component: cluster.component.clone(),
+            brokers: cluster.brokers.clone(),
+            returned: Mutex::default(),
+            calls: AtomicU64::new(0),
+            away: AtomicBool::new(false),
+            fatal: AtomicBool::new(false),
+            said: Mutex::default(),
+        };
+        let producer = cluster.config(extra).create_with_context(notes).map_err(|error| match error {
+            KafkaError::ClientConfig(_, _, key, _) => Fault::defect(format!(
+                "the Kafka client does not take the property `{key}` with the value given for {}; mend it in the configuration",
+                cluster.brokers
+            )),
+            other => Fault::environment(format!("no Kafka client for {}: {other}", cluster.brokers)),
+        })?;
+        Ok(Self { producer })
+    }
+
+    /// Hands a message over. On failure its item comes back with the reason.
+    pub(super) fn send(&self, record: Record<'_, T>) -> Result<(), (Box<T>, RDKafkaErrorCode)> {
+        self.producer.send(record).map_err(|(error, record)| {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            if code == RDKafkaErrorCode::Fatal {
+                self.notes().fatal.store(true, Ordering::Release);
+            }
+            (record.delivery_opaque, code)
+        })
+    }
+
+    /// Takes in what has happened and waits for more, for all of `wait`.
+    pub(super) fn poll(&self, wait: Duration) {
+        // The client library gives one event per call, and waits as long as it is told even when there was one.
+        loop {
+            let before = self.notes().calls.load(Ordering::Acquire);
+            self.producer.poll(Duration::ZERO);
+            if self.notes().calls.load(Ordering::Acquire) == before {
+                break;
+            }
+        }
+        if !wait.is_zero() {
+            self.producer.poll(wait);
+        }
+    }
+
+    /// The messages that have come back since it was last asked.
+    pub(super) fn take(&self) -> Vec<Returned<T>> {
+        std::mem::take(&mut *lock(&self.notes().returned))
+    }
+
+    /// Messages handed over that have not come back.
+    pub(super) fn in_flight(&self) -> usize {
+        usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Whether the producer is past mending, with the reason: a new one is needed.
+    pub(super) fn fatal(&self) -> Option<String> {
+        if !self.notes().fatal.load(Ordering::Acquire) {
+            return None;
+        }
+        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+
+    /// Says once, until the next delivery, that something is wrong.
+    pub(super) fn say(&self, code: RDKafkaErrorCode, reason: &str) {
+        self.notes().say(code, reason);
+    }
+
+    /// Calls back all that is on its way; false when some did not come back in time.
+    pub(super) fn call_back(&self, limit: Duration) -> bool {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        let end = Instant::now() + limit;
+        while self.in_flight() > 0 && Instant::now() < end {
+            self.poll(Duration::from_millis(10));
+        }
+        self.in_flight() == 0
+    }
+
+    fn notes(&self) -> &Notes<T> {
+        self.producer.context()
+    }
+}

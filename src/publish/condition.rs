@@ -1,0 +1,38 @@
+//! The condition of an output: the only place in `publish` that knows the filter expressions.
+
+use arrow_array::{ArrayRef, BooleanArray};
+use arrow_schema::FieldRef;
+
+use crate::alert::{AlertBatch, Fault};
+use crate::filter::{Bound, Expression, FilterError};
+
+/// A parsed condition.
+#[derive(Debug)]
+pub(super) struct Condition {
+    expression: Expression,
+}
+
+/// A condition over the columns of one schema.
+#[derive(Debug)]
+pub(super) struct BoundCondition {
+    bound: Bound,
+}
+
+impl Condition {
+    pub(super) fn parse(topic: &str, text: &str) -> Result<Self, Fault> {
+        let expression = Expression::parse(text)
+            .map_err(|e| Fault::defect(format!("the condition of the output to {topic} cannot be used: {e}")))?;
+        Ok(Self { expression })
+    }
+
+    pub(super) fn bind(&self, batch: &AlertBatch, annotations: &[FieldRef]) -> Result<BoundCondition, FilterError> {
+        Ok(BoundCondition { bound: self.expression.bind(&batch.records.schema(), annotations)? })
+    }
+}
+
+impl BoundCondition {
+    /// True, false or null per row; null means no.
+    pub(super) fn evaluate(&self, batch: &AlertBatch, annotations: &[ArrayRef]) -> Result<BooleanArray, FilterError> {
+        self.bound.evaluate(&batch.records, annotations)
+    }
+}

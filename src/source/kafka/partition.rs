@@ -1,0 +1,195 @@
+//! One assigned partition: its queue, the batch that is being filled from it, and what of it was handed out and committed.
+
+use std::panic::catch_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::Message;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers};
+
+use super::context::{Context, Wake};
+use crate::alert::{Budget, Fault, Header, RawBatch, RawMessage, TopicPartition};
+use crate::source::builder::Builder;
+
+/// A partition that is ours.
+pub(super) struct Partition {
+    origin: Arc<TopicPartition>,
+    /// `None` while the partition is being given away: nothing is read any more, but commits still go through.
+    reader: Option<Reader>,
+    /// Where reading began, and the end of what was handed out since.
+    handed: Option<(i64, i64)>,
+    /// The offset committed last by us or found at the assignment.
+    committed: Option<i64>,
+}
+
+/// Where the messages of a partition come from.
+pub(super) struct Reader {
+    queue: PartitionQueue<Context>,
+    builder: Builder,
+    /// Reading ends here, where the run is to end with the log.
+    target: Option<i64>,
+    at_end: bool,
+    fresh: bool,
+}
+
+/// What happened while a queue was read.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// Whether any message came.
+    pub(super) any: bool,
+    /// The first message after the assignment lay elsewhere than the commit: the commit and the message's offset.
+    pub(super) jump: Option<(i64, i64)>,
+}
+
+impl Partition {
+    /// Takes the partition's messages out of the common queue. Must be called before the assignment is confirmed.
+    pub(super) fn split(
+        consumer: &Arc<BaseConsumer<Context>>,
+        wake: &Arc<Wake>,
+        builder: Builder,
+        committed: Option<i64>,
+    ) -> Option<Self> {
+        let origin = builder.origin().clone();
+        let mut queue = consumer.split_partition_queue(&origin.topic, origin.partition)?;
+        let bell = wake.clone();
+        queue.set_nonempty_callback(move || bell.ring());
+        let reader = Reader { queue, builder, target: None, at_end: false, fresh: true };
+        Some(Self { origin, reader: Some(reader), handed: None, committed })
+    }
+
+    /// The partition.
+    pub(super) fn origin(&self) -> &Arc<TopicPartition> {
+        &self.origin
+    }
+
+    /// What reads it, unless it is being given away.
+    pub(super) fn reader(&mut self) -> Option<&mut Reader> {
+        self.reader.as_mut()
+    }
+
+    /// Whether it is read.
+    pub(super) fn active(&self) -> Option<&Reader> {
+        self.reader.as_ref()
+    }
+
+    /// Stops reading. Messages that were not handed out are dropped: whoever gets the partition reads them again.
+    pub(super) fn stop(&mut self) {
+        self.reader = None;
+    }
+
+    /// The batch that is due, when the budget has room for it.
+    pub(super) fn cut(&mut self, budget: &Budget) -> Option<RawBatch> {
+        let batch = self.reader.as_mut()?.builder.cut(budget)?;
+        let span = batch.token.span;
+        self.handed = Some((self.handed.map_or(span.start, |h| h.0), span.end));
+        Some(batch)
+    }
+
+    /// Whether this watermark is to be committed: it is of what this consumer has read (an older one may speak of a time before
+    /// another consumer had the partition) and it is new.
+    pub(super) fn wants(&self, watermark: i64) -> bool {
+        self.handed.is_some_and(|(start, end)| start < watermark && watermark <= end) && self.committed != Some(watermark)
+    }
+
+    /// Notes what was committed, or with `None` that it has to be done again.
+    pub(super) fn set_committed(&mut self, offset: Option<i64>) {
+        self.committed = offset;
+    }
+}
+
+impl Reader {
+    /// The batch being filled.
+    pub(super) fn builder(&self) -> &Builder {
+        &self.builder
+    }
+
+    /// Sets where reading ends.
+    pub(super) fn set_target(&mut self, target: Option<i64>) {
+        self.target = target;
+    }
+
+    /// Whether it was read to its end and all of that was handed out.
+    pub(super) fn is_done(&self) -> bool {
+        self.at_end && self.builder.is_empty()
+    }
+
+    /// Whether it was read to its end.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at_end
+    }
+
+    /// Takes messages until the batch is full or the queue is empty.
+    ///
+    /// # Errors
+    /// When the log has gone back behind what was read: its topic was made anew.
+    pub(super) fn read(&mut self) -> Result<Read, Fault> {
+        let mut read = Read::default();
+        self.look_for_end();
+        while !self.at_end && !self.builder.is_full() {
+            match self.queue.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    let offset = message.offset();
+                    let fresh = std::mem::take(&mut self.fresh);
+                    if let Some(next) = self.builder.position() {
+                        if fresh && offset != next {
+                            read.jump = Some((next, offset));
+                        }
+                        if fresh && offset < next {
+                            self.builder.restart(offset);
+                        } else if offset < next {
+                            let origin = self.builder.origin();
+                            return Err(Fault::environment(format!(
+                                "{origin}: offset {offset} came after {next}: the topic was made anew; reading begins again at the commits"
+                            )));
+                        }
+                    }
+                    read.any = true;
+                    push(&mut self.builder, &message);
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => self.at_end = true,
+                // Other errors of a partition are said by the context; the client goes on by itself.
+                Some(Err(_)) => {}
+                None => break,
+            }
+            self.look_for_end();
+        }
+        Ok(read)
+    }
+
+    fn look_for_end(&mut self) {
+        self.at_end |= self.target.zip(self.builder.position()).is_some_and(|(target, position)| position >= target);
+    }
+}
+
+fn push(builder: &mut Builder, message: &BorrowedMessage<'_>) {
+    let arena = builder.arena();
+    let mut append = |bytes: &[u8]| {
+        let start = arena.len();
+        arena.extend_from_slice(bytes);
+        let range = |i: usize| u32::try_from(i).expect("a batch is cut at 2 GiB and a message has at most 1 GB");
+        range(start)..range(arena.len())
+    };
+    let payload = message.payload().map(&mut append);
+    let key = message.key().map(&mut append);
+    builder.push(RawMessage {
+        offset: message.offset(),
+        timestamp: message.timestamp().to_millis(),
+        key,
+        payload,
+        headers: message.headers().map_or_else(Vec::new, headers),
+    });
+}
+
+fn headers(headers: &BorrowedHeaders) -> Vec<Header> {
+    // rdkafka panics over a name that is not UTF-8; a producer must not be able to stop us with one.
+    let header = |i| {
+        catch_unwind(|| headers.try_get(i).map(|h| (h.key.to_string(), h.value.map(<[u8]>::to_vec))))
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| ("(name is not UTF-8)".into(), None))
+    };
+    (0..headers.count()).map(header).collect()
+}

@@ -1,0 +1,224 @@
+//! What happens when the group gives us partitions or wants them back.
+//!
+//! Giving back is not one step but a state that is looked at on every call: the shell may still hold a batch that it could not
+//! send on, and it can only get rid of it when calls return.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::connection::Connection;
+use super::context::{Change, give_up};
+use super::partition::Partition;
+use super::{ASK_LIMIT, COMMIT_LIMIT, Kafka, settings};
+use crate::alert::{Fault, TopicPartition};
+use crate::source::builder::Builder;
+
+/// Partitions that are to be given away once all that was read of them is durable.
+#[derive(Debug)]
+pub(super) struct Revocation {
+    list: TopicPartitionList,
+    since: Instant,
+    limit: Duration,
+    /// The membership is gone already: another member may be reading, and commits are refused.
+    lost: bool,
+}
+
+fn origins(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements().iter().map(|e| TopicPartition { topic: e.topic().into(), partition: e.partition() }).collect()
+}
+
+fn names(list: &TopicPartitionList) -> String {
+    origins(list).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl Kafka {
+    /// Carries out changes of the assignment, one after the other.
+    pub(super) fn rebalance(&mut self) -> Result<(), Fault> {
+        loop {
+            if let Some(revocation) = self.revocation.take()
+                && !self.give_back(revocation)?
+            {
+                return Ok(());
+            }
+            match self.connection.context().next_change() {
+                None => return Ok(()),
+                Some(Change::Assign(list)) => self.assign(&list)?,
+                Some(Change::Revoke(list)) => self.revoke(list),
+            }
+        }
+    }
+
+    fn assign(&mut self, list: &TopicPartitionList) -> Result<(), Fault> {
+        let component = self.context.component.clone();
+        let count = self.partitions.len() + list.count();
+        if count > self.planned {
+            // The bound of the queues was divided by fewer partitions, and it can't be changed while a consumer lives.
+            tracing::info!(component, planned = self.planned, count, "more partitions than were known; joining the group again");
+            give_up(self.connection.consumer(), &Change::Assign(list.clone()));
+            self.planned = count;
+            self.partitions.clear();
+            self.ready = None;
+            self.connection = Connection::open(&self.config, &component, self.context.queue_bytes, count)?;
+            return Ok(());
+        }
+        let consumer = self.connection.consumer().clone();
+        let mut starts = TopicPartitionList::new();
+        let found = if list.count() > 0 { consumer.committed_offsets(list.clone(), ASK_LIMIT) } else { Ok(list.clone()) };
+        if let Err(error) = &found {
+            tracing::warn!(component, %error, "committed offsets are not known yet; the client keeps asking");
+        }
+        let mut begun = Vec::new();
+        for origin in origins(list) {
+            let committed = match &found {
+                Ok(found) => found.find_partition(&origin.topic, origin.partition).map(|e| e.offset()),
+                Err(_) => Some(Offset::Stored),
+            };
+            let unrecorded = self.unrecorded.remove(&origin);
+            let start = match committed {
+                Some(Offset::Offset(offset)) => Offset::Offset(unrecorded.map_or(offset, |u| u.max(offset))),
+                _ if let Some(offset) = unrecorded => Offset::Offset(offset),
+                Some(Offset::Stored) => Offset::Stored,
+                _ if settings::starts_at_end(&self.config) => {
+                    let end = self.ask_end(&origin)?;
+                    begun.push((origin.clone(), end));
+                    Offset::Offset(end)
+                }
+                _ => Offset::Invalid,
+            };
+            let position = if let Offset::Offset(offset) = start { Some(offset) } else { None };
+            self.take(origin.clone(), position)?;
+            starts
+                .add_partition_offset(&origin.topic, origin.partition, start)
+                .map_err(|e| Fault::environment(format!("{origin}: can't begin at {start:?}: {e}; check the group's commits")))?;
+        }
+        self.remember_start(&begun)?;
+        let answer: KafkaResult<()> = match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&starts),
+            _ => consumer.assign(&starts),
+        };
+        answer.map_err(|e| Fault::environment(format!("the assignment of {} was refused: {e}; joining again", names(list))))?;
+        self.connection.context().well();
+        tracing::info!(component, partitions = names(list), "partitions assigned");
+        Ok(())
+    }
+
+    /// Makes a partition ours. Its queue is split off before the assignment is confirmed: librdkafka keeps that, so no message
+    /// comes by the main queue.
+    fn take(&mut self, origin: TopicPartition, position: Option<i64>) -> Result<(), Fault> {
+        let target = if self.config.until_end {
+            let end = match self.ends.get(&origin) {
+                Some(end) => *end,
+                None => self.ask_end(&origin)?,
+            };
+            self.ends.insert(origin.clone(), end);
+            Some(end)
+        } else {
+            None
+        };
+        let builder = Builder::new(Arc::new(origin.clone()), self.context.generation, self.context.limits, position);
+        let mut partition = Partition::split(self.connection.consumer(), self.connection.wake(), builder, position)
+            .ok_or_else(|| Fault::environment(format!("{origin}: its queue can't be split off; joining again")))?;
+        if let Some(reader) = partition.reader() {
+            reader.set_target(target);
+        }
+        self.partitions.push(partition);
+        Ok(())
+    }
+
+    fn ask_end(&self, origin: &TopicPartition) -> Result<i64, Fault> {
+        let marks = self.connection.consumer().fetch_watermarks(&origin.topic, origin.partition, ASK_LIMIT);
+        marks.map(|(_, end)| end).map_err(|e| {
+            Fault::environment(format!("{origin}: the broker does not tell where the log ends: {e}; asking again after a pause"))
+        })
+    }
+
+    /// Commits where reading begins at the end of the log: a generation that fails before its first commit must not begin at a
+    /// later end and pass over what came between.
+    fn remember_start(&mut self, begun: &[(TopicPartition, i64)]) -> Result<(), Fault> {
+        let mut list = TopicPartitionList::new();
+        let failed =
+            |e: String| Fault::environment(format!("the position where reading begins was not committed: {e}; joining again"));
+        for (origin, end) in begun {
+            list.add_partition_offset(&origin.topic, origin.partition, Offset::Offset(*end))
+                .map_err(|e| failed(e.to_string()))?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let deadline = Instant::now() + COMMIT_LIMIT;
+        self.connection.commit(list);
+        match self.take_outcomes(deadline) {
+            Some(error) => Err(failed(error.to_string())),
+            None if self.connection.is_committing() => Err(failed(format!("no answer within {COMMIT_LIMIT:?}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn revoke(&mut self, list: TopicPartitionList) {
+        for origin in origins(&list) {
+            if let Some(partition) = self.partition(&origin.topic, origin.partition) {
+                partition.stop();
+            }
+            if self.ready.as_ref() == Some(&origin) {
+                self.ready = None;
+            }
+        }
+        let session = settings::milliseconds(&self.config, "session.timeout.ms", 45_000);
+        let silence = settings::milliseconds(&self.config, "max.poll.interval.ms", 300_000);
+        let limit = (session * 4 / 9).min(silence / 2);
+        let lost = self.connection.consumer().assignment_lost();
+        self.context.ledger.ask_seal(true);
+        self.revocation = Some(Revocation { list, since: Instant::now(), limit, lost });
+    }
+
+    /// Gives the partitions back when all their batches are settled. Returns whether that is done.
+    fn give_back(&mut self, revocation: Revocation) -> Result<bool, Fault> {
+        let origins = origins(&revocation.list);
+        let open: usize = origins.iter().map(|o| self.context.ledger.open(Some(o))).sum();
+        if open > 0 && !revocation.lost && revocation.since.elapsed() < revocation.limit {
+            self.revocation = Some(revocation);
+            return Ok(false);
+        }
+        self.context.ledger.ask_seal(false);
+        if open > 0 {
+            let why = if revocation.lost { "the membership was lost" } else { "they were not done in time" };
+            let message = format!(
+                "partitions revoked while batches were in flight ({}; {open} batches; {why}); reading begins again at the commits",
+                names(&revocation.list)
+            );
+            // Still unanswered: closing the connection will give the partitions up, after a last commit.
+            self.revocation = Some(revocation);
+            return Err(Fault::environment(message));
+        }
+        if !revocation.lost {
+            let watermarks: Vec<_> =
+                origins.iter().filter_map(|o| Some((o.clone(), self.context.ledger.watermark(o)?))).collect();
+            self.commit_now(&watermarks);
+        }
+        for partition in self.partitions.extract_if(.., |p| origins.contains(p.origin())) {
+            let origin = (**partition.origin()).clone();
+            // A commit that was refused (the group was already forming anew) must not let us read twice what comes back to us.
+            if let Some(watermark) = self.context.ledger.watermark(&origin).filter(|w| partition.wants(*w)) {
+                self.unrecorded.insert(origin, watermark);
+            }
+        }
+        self.turn = 0;
+        give_up(self.connection.consumer(), &Change::Revoke(revocation.list.clone()));
+        let (component, took) = (self.context.component.as_str(), revocation.since.elapsed());
+        tracing::info!(component, partitions = names(&revocation.list), lost = revocation.lost, ?took, "partitions given back");
+        Ok(true)
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.partitions.clear();
+        if let Some(revocation) = self.revocation.take() {
+            give_up(self.connection.consumer(), &Change::Revoke(revocation.list));
+        }
+    }
+}
