@@ -64,15 +64,12 @@ fn a_test_binary_that_is_killed_leaves_no_broker() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let pid = support::poll(Duration::from_secs(60), || {
-        std::fs::read_to_string(&file).ok().and_then(|text| text.parse::<u32>().ok())
-    });
+    let pid =
+        support::poll(Duration::from_secs(60), || std::fs::read_to_string(&file).ok().and_then(|text| text.parse::<u32>().ok()));
     inner.kill().unwrap();
     inner.wait().unwrap();
     let pid = pid.unwrap();
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     // A process without a parent that reaps it stays as a zombie: that is gone too.
-    support::await_for("the broker to go", Duration::from_secs(20), || {
-        state().is_none_or(|s| s.contains(") Z")).then_some(())
-    });
+    support::await_for("the broker to go", Duration::from_secs(20), || state().is_none_or(|s| s.contains(") Z")).then_some(()));
 }

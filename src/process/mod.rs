@@ -147,6 +147,16 @@ impl Chain {
         self.fields.clone()
     }
 
+    /// Names of the catalogues that are matched against, in the order of the steps.
+    #[must_use]
+    pub fn catalogs(&self) -> Vec<String> {
+        let name = |step: &Step| match step {
+            Step::Crossmatch { catalog, .. } => Some(catalog.id().to_owned()),
+            Step::Cut { .. } => None,
+        };
+        self.steps.iter().filter_map(name).collect()
+    }
+
     /// What each step has done so far.
     #[must_use]
     pub fn report(&self) -> ChainReport {

@@ -112,7 +112,13 @@ impl Kafka {
         let folder = self.scratch.join(format!("node{}", node.id));
         let libs = self.libs.join("*");
         node.process = Some(self.scratch.spawn(&format!("kafka{}", node.id), Path::new("java"), |command| {
-            command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp"]);
+            command.args([
+                "-Xmx512m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
+                "-cp",
+            ]);
             command.arg(libs).arg("kafka.Kafka").arg(folder.join("server.properties")).current_dir(folder);
         }));
     }

@@ -157,4 +157,3 @@ pub fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, Vec<u8>> {
     let Some(headers) = message.headers() else { return HashMap::new() };
     headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
 }
-
