@@ -68,6 +68,14 @@ impl Drop for OpenFile {
 impl FileTopic {
     /// Makes the folder and takes away what a crash of the same component left unsealed.
     pub(super) fn open(folder: &Path, component: &str, topic: &str, report: ReportHandle, output: usize) -> Result<Self, Fault> {
+        for name in [component, topic] {
+            let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(good) {
+                let reason =
+                    format!("`{name}` cannot be part of a file name: letters, digits, `.`, `_` and `-` only, no `.` in front");
+                return Err(Fault::defect(reason));
+            }
+        }
         let folder = folder.join(topic);
         create_folder(&folder)?;
         let prefix = format!(".{component}-{output}-");
