@@ -117,10 +117,10 @@ impl PublishSink {
                 })?),
                 PublishTarget::Files { folder } => {
                     let (component, report) = (&sink.context.component, sink.report.clone());
-                    Target::Files(FileTopic::open(folder, component, &settings.topic, report, at)?)
+                    Target::Files(Box::new(FileTopic::open(folder, component, &settings.topic, report, at)?))
                 }
             };
-            if let PublishFormat::Confluent { schemas } = &settings.format
+            if let (Target::Kafka(_), PublishFormat::Confluent { schemas }) = (&target, &settings.format)
                 && !sink.ids.contains_key(schemas)
             {
                 sink.ids.insert(schemas.clone(), SchemaIds::open(schemas)?);
