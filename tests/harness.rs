@@ -1,4 +1,5 @@
-//! The harness itself: a broker that starts, takes and gives messages, survives a kill, and leaves nothing behind.
+//! The harness itself: a broker that starts, takes and gives messages, survives a kill, and leaves nothing behind; readers that
+//! find what is wrong.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -72,4 +73,21 @@ fn a_test_binary_that_is_killed_leaves_no_broker() {
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     // A process without a parent that reaps it stays as a zombie: that is gone too.
     support::await_for("the broker to go", Duration::from_secs(20), || state().is_none_or(|s| s.contains(") Z")).then_some(()));
+}
+
+#[test]
+fn the_readers_find_every_kind_of_spoilt_archive() {
+    let (Some(python), Some(data)) = (support::python::Python::ready(), support::data::folder()) else { return };
+    let scratch = support::scratch::Scratch::new("selftest");
+    let packets = support::data::packets(&data, "ztf");
+    let paths = packets[..4].iter().map(|p| p.path.clone());
+    let judged = python.run("selftest.py", std::iter::once(scratch.path().to_path_buf()).chain(paths));
+    assert_eq!(judged["rows"], 4);
+}
+
+#[test]
+fn a_container_taken_apart_is_the_container_put_together() {
+    let bytes = support::container::build("{}", "null", 1, b"datum");
+    let parsed = support::container::Container::parse(&bytes);
+    assert_eq!((parsed.schema.as_str(), parsed.codec.as_str(), &bytes[parsed.datum()]), ("{}", "null", &b"datum"[..]));
 }

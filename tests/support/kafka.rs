@@ -17,7 +17,7 @@ use super::{await_for, cached, has_program, poll, root, skip, tail};
 mod client;
 
 #[allow(unused_imports, reason = "each test binary uses its share")]
-pub use client::{Incoming, Outgoing, Placed};
+pub use client::{Incoming, Outgoing, Placed, headers};
 
 const VERSION: &str = "4.1.0";
 const CLUSTER: &str = "c2t5c2x1aWNlLXRlc3Q0MQ";
@@ -245,7 +245,8 @@ fn properties(node: &Node, controller: u16, folder: &Path, options: &Options) ->
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}\n\
          offsets.topic.replication.factor={replicas}\noffsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor={replicas}\ntransaction.state.log.min.isr=1\n\
-         transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\nmessage.max.bytes=10485760\n\
+         transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=1000\nmessage.max.bytes=10485760\n\
          replica.fetch.max.bytes=10485760\nauto.create.topics.enable=false\n",
         logs.display()
     );

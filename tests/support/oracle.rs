@@ -1,1 +1,91 @@
-//! x
+//! What must have come out, told to the independent readers.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::kafka::{Incoming, Kafka, Placed};
+use super::python::Python;
+use super::scratch::Scratch;
+
+/// Which packet lies where: for readers that compare values.
+#[derive(Clone, Debug, Default)]
+pub struct Manifest(Vec<Value>);
+
+impl Manifest {
+    /// The message there is this packet (an object container on disk).
+    pub fn add(&mut self, topic: &str, placed: Placed, packet: &Path) {
+        let Placed { partition, offset } = placed;
+        self.0.push(json!({ "topic": topic, "partition": partition, "offset": offset, "packet": packet }));
+    }
+
+    /// Messages told.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Writes it for the readers.
+    pub fn write(&self, scratch: &Scratch, name: &str) -> PathBuf {
+        scratch.write(name, serde_json::to_string(&self.0).unwrap())
+    }
+}
+
+/// Asserts that the archive holds each offset of these topics exactly once (one alert a message), except `dead` ones.
+pub fn exactly_once(
+    python: &Python,
+    scratch: &Scratch,
+    archive: &Path,
+    topics: &[(&str, Vec<(i64, i64)>)],
+    dead: &[(i32, i64)],
+) -> Value {
+    let ranges: BTreeMap<_, _> = topics.iter().map(|(topic, ends)| (*topic, ends)).collect();
+    let expected = scratch.write("expected.json", json!({ "ranges": ranges, "dead": dead }).to_string());
+    python.run("count_archive.py", [archive, &expected])
+}
+
+/// Dead letters in a folder, read by fastavro: sorted by topic, partition, offset.
+pub fn letters(python: &Python, folder: &Path) -> Vec<Value> {
+    if !folder.is_dir() {
+        return Vec::new();
+    }
+    let Value::Array(letters) = python.run("read_letters.py", [folder]) else { panic!("letters are a list") };
+    letters
+}
+
+/// How often each (partition, offset) of the source stands in an output topic, by the headers of its messages.
+pub fn origins(kafka: &Kafka, topic: &str) -> BTreeMap<(i32, i64), usize> {
+    let number = |headers: &BTreeMap<String, String>, key: &str| headers[key].parse::<i64>().unwrap();
+    let mut found = BTreeMap::new();
+    let all = kafka.read_with(topic, |message| {
+        let headers = super::kafka::headers(message);
+        headers.into_iter().map(|(k, v)| (k, String::from_utf8_lossy(&v).into_owned())).collect::<BTreeMap<_, _>>()
+    });
+    for headers in all {
+        let partition = i32::try_from(number(&headers, "skysluice.partition")).unwrap();
+        *found.entry((partition, number(&headers, "skysluice.offset"))).or_insert(0) += 1;
+    }
+    found
+}
+
+/// Asserts that an output topic holds each offset of the source at least once, except `dead` ones; gives how many messages
+/// came more than once.
+pub fn at_least_once(kafka: &Kafka, output: &str, ends: &[(i64, i64)], dead: &[(i32, i64)]) -> usize {
+    let found = origins(kafka, output);
+    let all = ends.iter().zip(0..).flat_map(|((low, high), p)| (*low..*high).map(move |o| (p, o)));
+    let expected: Vec<(i32, i64)> = all.filter(|origin| !dead.contains(origin)).collect();
+    let missing: Vec<_> = expected.iter().filter(|o| !found.contains_key(o)).collect();
+    assert!(
+        missing.is_empty(),
+        "{} alerts are missing in {output}, first {:?}",
+        missing.len(),
+        &missing[..missing.len().min(10)]
+    );
+    assert_eq!(found.len(), expected.len(), "{output} has messages of alerts that should not be there");
+    found.values().map(|n| n - 1).sum()
+}
+
+/// Text of a header.
+pub fn header(message: &Incoming, key: &str) -> String {
+    String::from_utf8(message.headers[key].clone()).unwrap()
+}

@@ -1,1 +1,145 @@
-//! x
+//! Runs of the program as a user starts it: a configuration file, signals, the exit code, the report.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use std::os::unix::process::ExitStatusExt;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::scratch::{Process, Scratch};
+use super::tail;
+
+/// What `--report` holds after an orderly end.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Report {
+    /// One per component.
+    pub components: Vec<ComponentReport>,
+    /// Generations that were started; 1 when nothing failed.
+    pub generations: u64,
+    /// The first failure.
+    pub first_fault: Option<String>,
+    /// Largest resident memory, bytes.
+    pub max_rss_bytes: u64,
+}
+
+/// Sums of one component.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ComponentReport {
+    /// Its name.
+    pub name: String,
+    /// Messages settled.
+    pub messages: u64,
+    /// Alerts in them.
+    pub alerts: u64,
+    /// Rows archived.
+    pub archived: u64,
+    /// Rows not archived on purpose.
+    pub skipped: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Alerts for which the sums did not balance.
+    pub imbalance: u64,
+    /// By topic.
+    #[serde(default)]
+    pub published: BTreeMap<String, Published>,
+}
+
+/// What was sent to a topic.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Published {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of payload.
+    pub bytes: u64,
+}
+
+impl Report {
+    /// The component of this name.
+    pub fn component(&self, name: &str) -> &ComponentReport {
+        self.components.iter().find(|c| c.name == name).unwrap_or_else(|| panic!("no component {name} in {self:?}"))
+    }
+
+    /// in = archived + skipped + dead-lettered, in every component.
+    pub fn assert_balanced(&self) {
+        for c in &self.components {
+            assert_eq!((c.imbalance, c.alerts), (0, c.archived + c.skipped + c.dead), "the sums do not balance: {c:?}");
+        }
+    }
+}
+
+/// A running program.
+pub struct Run {
+    process: Process,
+    report: PathBuf,
+    name: String,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// All that it wrote (and runs before it under the same name).
+    pub log: String,
+    /// The report, where it wrote one.
+    pub report: Option<Report>,
+}
+
+impl Run {
+    /// Starts `skysluice run` with a configuration (JSON is YAML) in the folder of the test. Runs of one name share their
+    /// log file. `faults` is the value of `SKYSLUICE_FAULTS`.
+    pub fn start(scratch: &Scratch, name: &str, configuration: &Value, faults: Option<&str>) -> Run {
+        let text = serde_json::to_string_pretty(configuration).unwrap();
+        let file = scratch.write(&format!("{name}.yaml"), text);
+        let report = scratch.join(format!("{name}.report.json"));
+        let _ = std::fs::remove_file(&report);
+        let program = Path::new(env!("CARGO_BIN_EXE_skysluice"));
+        let process = scratch.spawn(name, program, |command| {
+            command.arg("run").arg(file).arg("--report").arg(&report).current_dir(scratch.path());
+            command.env("RUST_BACKTRACE", "0");
+            if let Some(faults) = faults {
+                command.env("SKYSLUICE_FAULTS", faults);
+            }
+        });
+        Run { process, report, name: name.to_owned() }
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// A failure with the log when it has ended.
+    pub fn assert_running(&mut self) {
+        let exited = self.process.exited();
+        assert!(exited.is_none(), "{} has ended with {exited:?}; its log ends:\n{}", self.name, tail(&self.process.log(), 40));
+    }
+
+    /// Asks it to stop, as systemd does.
+    pub fn terminate(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// Waits for the end, whatever it is.
+    pub fn wait(mut self, limit: Duration) -> Ended {
+        let status = self.process.wait(limit);
+        let text = std::fs::read_to_string(&self.report).ok();
+        let parse = |text: String| serde_json::from_str(&text).unwrap_or_else(|e| panic!("report of {}: {e}: {text}", self.name));
+        Ended { code: status.code(), signal: status.signal(), log: self.process.log(), report: text.map(parse) }
+    }
+
+    /// Waits for an orderly end with sums that balance.
+    pub fn finish(self, limit: Duration) -> (Report, String) {
+        let name = self.name.clone();
+        let ended = self.wait(limit);
+        assert_eq!(ended.code, Some(0), "{name}: signal {:?}; its log ends:\n{}", ended.signal, tail(&ended.log, 40));
+        let report = ended.report.unwrap_or_else(|| panic!("{name} wrote no report; its log ends:\n{}", tail(&ended.log, 40)));
+        report.assert_balanced();
+        (report, ended.log)
+    }
+}

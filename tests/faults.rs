@@ -1,0 +1,144 @@
+//! Panic, error and hang injected into each stage: the stage or the pipeline recovers, and nothing is missing.
+//!
+//! `SKYSLUICE_FAULTS=STAGE=KIND@N` strikes once, at the N-th batch of the stage; `STAGE=poison@OFFSET` panics whenever that
+//! offset is in hand.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::kafka::{Kafka, Outgoing};
+use support::python::Python;
+use support::run::{Report, Run};
+use support::scratch::Scratch;
+use support::{config, oracle, simulator, tail};
+
+const STAGES: [&str; 6] = ["source", "decode", "process", "archive", "publish", "letters"];
+const ALERTS: u64 = 300;
+const GARBAGE: i64 = 3;
+const SIGABRT: i32 = 6;
+
+/// Alerts in two partitions, garbage at the end of each, an output topic, and a configuration in small batches.
+struct Case {
+    kafka: &'static Kafka,
+    python: Python,
+    scratch: Scratch,
+    input: String,
+    output: String,
+    configuration: Value,
+}
+
+impl Case {
+    fn new(name: &str) -> Option<Case> {
+        let (Some(kafka), Some(python)) = (Kafka::shared(), Python::ready()) else { return None };
+        let scratch = Scratch::new(&format!("faults-{name}"));
+        let (input, output) = (kafka.topic(name, 2), kafka.topic(&format!("{name}-out"), 2));
+        let garbage = (0..GARBAGE).flat_map(|i| (0..2).map(move |p| (p, format!("garbage {i}"))));
+        let garbage = garbage.map(|(p, text)| Outgoing { partition: Some(p), payload: Some(text.into()), ..Outgoing::default() });
+        kafka.produce(&input, simulator::alerts(7, ALERTS, 2).chain(garbage));
+        let more = json!({
+            "batch": { "alerts": 16 },
+            "publish": [{ "topic": output }],
+            "archive": {
+                "root": config::archive(scratch.path(), name),
+                "staging": scratch.join("staging"),
+                "roll": { "age": "200 ms" },
+            },
+        });
+        let component = config::pipeline(scratch.path(), name, "ztf", config::until_end(kafka, &[&input], &input), more);
+        let service = json!({ "memory": "64 MiB", "stall": "2 s" });
+        let configuration = config::file(scratch.path(), service, vec![component]);
+        Some(Case { kafka, python, scratch, input, output, configuration })
+    }
+
+    fn name(&self) -> &str {
+        self.configuration["components"][0]["name"].as_str().unwrap()
+    }
+
+    fn run(&self, faults: Option<&str>) -> Run {
+        Run::start(&self.scratch, self.name(), &self.configuration, faults)
+    }
+
+    /// All alerts archived exactly once and published at least once, but the garbage (and `more`), which is dead.
+    fn assert_complete(&self, more: &[(i32, i64)]) -> usize {
+        let ends = self.kafka.ends(&self.input);
+        let mut dead: Vec<(i32, i64)> = more.to_vec();
+        dead.extend(ends.iter().zip(0..).flat_map(|((_, high), p)| (high - GARBAGE..*high).map(move |o| (p, o))));
+        let (scratch, folder) = (&self.scratch, self.scratch.path());
+        let archive = config::archive(folder, self.name());
+        oracle::exactly_once(&self.python, scratch, &archive, &[(&self.input, ends.clone())], &dead);
+        let mut found: Vec<(i32, i64)> = oracle::letters(&self.python, &config::letters(folder, self.name()))
+            .iter()
+            .map(|l| (l["partition"].as_i64().unwrap() as i32, l["offset"].as_i64().unwrap()))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        dead.sort_unstable();
+        assert_eq!(found, dead, "dead letters of {}", self.name());
+        let committed = self.kafka.committed(&self.input, &self.input);
+        assert_eq!(committed, ends.iter().map(|(_, high)| Some(*high)).collect::<Vec<_>>());
+        oracle::at_least_once(self.kafka, &self.output, &ends, &dead)
+    }
+}
+
+/// Runs with the fault, which is in the log and the report, and nothing is missing.
+fn recovers(stage: &str, kind: &str) {
+    let Some(case) = Case::new(&format!("{stage}-{kind}")) else { return };
+    // Dead letters come late and in few batches.
+    let batch = if stage == "letters" { 1 } else { 3 };
+    let (report, log): (Report, String) = case.run(Some(&format!("{stage}={kind}@{batch}"))).finish(Duration::from_secs(60));
+    let said = log.lines().any(|l| l.contains(stage) && (l.contains(kind) || l.contains("injected") || l.contains("panic")));
+    assert!(said, "the cause is not in the log of {stage}={kind}:\n{}", tail(&log, 40));
+    let duplicates = case.assert_complete(&[]);
+    let (generations, fault) = (report.generations, report.first_fault.as_deref().unwrap_or("none"));
+    let _ = writeln!(
+        std::io::stderr(),
+        "{stage} {kind}: {generations} generations, {duplicates} messages came again, first fault: {fault}"
+    );
+    // What takes a stage that owns state down takes the generation down: counted, and the first cause kept. A transform is
+    // rebuilt in place.
+    if !matches!(stage, "decode" | "process") {
+        assert!(generations > 1 || !log.contains("generation 2"), "restarts are not counted: {report:?}");
+        assert!(generations == 1 || report.first_fault.as_ref().is_some_and(|f| f.contains(stage)), "{report:?}");
+    }
+}
+
+#[test]
+fn a_panic_in_any_stage_loses_nothing() {
+    STAGES.iter().for_each(|stage| recovers(stage, "panic"));
+}
+
+#[test]
+fn an_error_in_any_stage_loses_nothing() {
+    STAGES.iter().for_each(|stage| recovers(stage, "error"));
+}
+
+#[test]
+fn a_hang_aborts_the_process_and_the_next_start_finishes() {
+    for stage in STAGES {
+        let Some(case) = Case::new(&format!("{stage}-hang")) else { return };
+        let batch = if stage == "letters" { 1 } else { 3 };
+        let ended = case.run(Some(&format!("{stage}=hang@{batch}"))).wait(Duration::from_secs(60));
+        let log = tail(&ended.log, 40);
+        assert_eq!(ended.signal, Some(SIGABRT), "{stage}: exit code {:?}; its log ends:\n{log}", ended.code);
+        assert!(ended.log.contains(stage), "the log does not name the stage that hangs, {stage}:\n{log}");
+        case.run(None).finish(Duration::from_secs(60));
+        let duplicates = case.assert_complete(&[]);
+        let _ = writeln!(std::io::stderr(), "{stage} hang: aborted, started again, {duplicates} messages came again");
+    }
+}
+
+#[test]
+fn one_alert_that_panics_becomes_one_dead_letter() {
+    for stage in ["decode", "process"] {
+        let Some(case) = Case::new(&format!("{stage}-poison")) else { return };
+        let (report, _) = case.run(Some(&format!("{stage}=poison@17"))).finish(Duration::from_secs(60));
+        // The offset 17 is there in both partitions.
+        case.assert_complete(&[(0, 17), (1, 17)]);
+        assert_eq!(report.component(case.name()).dead, 2 + 2 * GARBAGE.unsigned_abs(), "{report:?}");
+        assert_eq!(report.generations, 1, "a poisoned alert costs a dead letter, not the generation: {report:?}");
+    }
+}

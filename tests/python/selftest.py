@@ -1,0 +1,92 @@
+"""selftest.py FOLDER PACKET...: the readers themselves. Writes a small archive of the packets by pyarrow as the program would,
+with which compare_archive has to be content, then spoils it in every way and asks that each be found."""
+
+import copy
+import datetime
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pyarrow
+import pyarrow.parquet
+
+from packets import read_container
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+RECEIVED = datetime.datetime(2026, 11, 9, 3, 30, tzinfo=datetime.timezone.utc)
+
+
+def run(script, *arguments):
+    done = subprocess.run([sys.executable, os.path.join(HERE, script), *arguments], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def main():
+    folder, *paths = sys.argv[1:]
+    manifest, rows = [], []
+    for offset, path in enumerate(paths):
+        manifest.append({"topic": "t", "partition": 0, "offset": offset, "packet": path})
+        with open(path, "rb") as file:
+            (record,) = read_container(file.read())[1]
+        own = {"topic": "t", "partition": 0, "offset": offset, "record": 0, "received": RECEIVED, "flags": None}
+        rows.append({**record, "skysluice": own})
+    with open(f"{folder}/manifest.json", "w") as file:
+        json.dump(manifest, file)
+    expected = {"ranges": {"t": [[0, len(paths)]]}, "dead": []}
+    with open(f"{folder}/expected.json", "w") as file:
+        json.dump(expected, file)
+
+    def judge(name, spoil, hour=3):
+        """Whether compare_archive and count_archive are content with the rows as spoilt."""
+        archive = f"{folder}/{name}"
+        spoilt = copy.deepcopy(rows)
+        spoil(spoilt)
+        for i, row in enumerate(spoilt):
+            where = f"{archive}/year=2026/month=11/day=9/hour={hour}"
+            os.makedirs(where, exist_ok=True)
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), f"{where}/{i}.parquet")
+        compared = run("compare_archive.py", archive, f"{folder}/manifest.json", "--hour", "received")
+        counted = run("count_archive.py", archive, f"{folder}/expected.json")
+        return compared, counted
+
+    def leaf(rows):
+        rows[0]["candidate"]["rb"] = math.nextafter(rows[0]["candidate"]["rb"], math.inf) + 1e-6
+
+    def history(rows):
+        next(r for r in rows if r.get("prv_candidates"))["prv_candidates"][-1]["jd"] += 1e-9
+
+    def null(rows):
+        rows[0]["candidate"]["magpsf"] = None
+
+    def stamp(rows):
+        data = rows[0]["cutoutScience"]["stampData"]
+        rows[0]["cutoutScience"]["stampData"] = data[:-1] + bytes([data[-1] ^ 1])
+
+    problems = []
+    compared, counted = judge("whole", lambda rows: None)
+    if compared[0] or counted[0]:
+        problems.append(f"not content with a good archive: {compared} {counted}")
+    spoilers = {
+        "leaf": (leaf, 0), "history": (history, 0), "null": (null, 0), "stamp": (stamp, 0),
+        "field": (lambda rows: rows[0]["candidate"].pop("ra"), 0),
+        "column": (lambda rows: rows[0].update(more=1), 0),
+        "missing": (lambda rows: rows.pop(), 1),
+        "twice": (lambda rows: rows.append(rows[0]), 1),
+        "stranger": (lambda rows: rows[0]["skysluice"].update(offset=99), 1),
+    }
+    for name, (spoil, counts) in spoilers.items():
+        compared, counted = judge(name, spoil)
+        if compared[0] != 1 or counted[0] != counts:
+            problems.append(f"{name} is not found: {compared} {counted}")
+    compared, _ = judge("hour", lambda rows: None, hour=4)
+    if compared[0] != 1:
+        problems.append(f"a wrong hour is not found: {compared}")
+    print(json.dumps({"spoilt": len(spoilers) + 1, "rows": len(rows)}))
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    sys.exit(bool(problems))
+
+
+main()
