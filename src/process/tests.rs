@@ -19,7 +19,7 @@ use crate::filter::FilterError;
 
 /// The one place that makes a schema.
 fn schema(name: &str, records: &RecordBatch) -> Arc<AlertSchema> {
-    Arc::new(AlertSchema { fingerprint: 7, name: name.to_owned(), json: "{}".into(), arrow: records.schema() })
+    AlertSchema::of_columns(name.len() as u64, name, records.schema())
 }
 
 fn records(real_bogus: &str, rb: &[Option<f64>]) -> RecordBatch {

@@ -95,7 +95,7 @@ fn each_format_reads_back_and_says_where_it_came_from() {
             assert_eq!(headers(message), expected.map(|(k, v)| (k.to_owned(), v)));
         }
     }
-    let report = house.sink.handle().report();
+    let report = house.sink.report.report();
     let bytes: usize = bare.iter().map(|m| m.payload().unwrap().len()).sum();
     assert_eq!((report.outputs[2].messages, report.outputs[2].bytes), (3, bytes as u64));
 }
@@ -181,7 +181,7 @@ fn a_message_too_large_for_the_client_is_a_dead_letter_with_its_original_bytes()
         reason.contains("topic large") && reason.contains("at most 1000") && reason.contains("message.max.bytes"),
         "{reason}"
     );
-    let outputs = house.sink.report().outputs;
+    let outputs = house.sink.report.report().outputs;
     assert_eq!((outputs[0].too_large, outputs[0].messages, outputs[1].too_large), (1, 0, 0));
 }
 
@@ -197,7 +197,7 @@ fn what_a_broker_finds_too_large_is_tried_alone_before_it_is_given_up() {
     house.settle(3);
     assert_eq!(house.letters.reasons().iter().map(|r| r.0).collect::<Vec<_>>(), [1]);
     assert_eq!(keys(&consume(&brokers, "out", 2)), ["ZTF0", "ZTF2"]);
-    let output = &house.sink.report().outputs[0];
+    let output = &house.sink.report.report().outputs[0];
     assert_eq!((output.messages, output.too_large, output.errors), (2, 1, 3));
 }
 
@@ -212,7 +212,7 @@ fn a_delivery_that_fails_for_a_while_is_tried_again() {
     house.accept(&batch(&alert_schema(ALERT), 0, 3));
     house.settle(3);
     assert_eq!(keys(&consume(&brokers, "out", 3)), ["ZTF0", "ZTF1", "ZTF2"]);
-    let output = &house.sink.report().outputs[0];
+    let output = &house.sink.report.report().outputs[0];
     assert!(output.messages == 3 && output.errors >= 6, "{output:?}");
     assert!(house.letters.reasons().is_empty());
 }
@@ -242,8 +242,8 @@ fn a_topic_that_is_made_late_gets_everything() {
     let schema = alert_schema(ALERT);
     house.accept(&batch(&schema, 0, 3));
     let deadline = Instant::now() + Duration::from_secs(20);
-    while house.sink.report().outputs[0].errors < 6 {
-        assert!(Instant::now() < deadline, "{:?}", house.sink.report());
+    while house.sink.report.report().outputs[0].errors < 6 {
+        assert!(Instant::now() < deadline, "{:?}", house.sink.report.report());
         house.sink.tick(Instant::now()).unwrap();
     }
     house.accept(&batch(&schema, 3, 3));
@@ -257,8 +257,9 @@ fn a_topic_that_is_made_late_gets_everything() {
 #[test]
 fn a_wrong_property_is_named_without_its_value() {
     let (ledger, letters) = (Ledger::default(), Arc::new(Letters::default()));
-    let context = PublishContext { component: "test".into(), sink: SINK, ledger, letters };
     let wrong = to_kafka("out", "localhost:1", PublishFormat::Bare, &[("sasl.pasword", "hunter2")]);
+    let report = ReportHandle::new(std::slice::from_ref(&wrong));
+    let context = PublishContext { component: "test".into(), sink: SINK, ledger, letters, report };
     let fault = PublishSink::open(&[wrong], context).err().unwrap();
     assert!(fault.message.contains("sasl.pasword") && !fault.message.contains("hunter2"), "{fault}");
 }

@@ -33,7 +33,7 @@ const WIDER: &str = r#"{"type":"record","name":"alert","namespace":"test","field
 fn alert_schema(json: &str) -> Arc<AlertSchema> {
     let fields = vec![Field::new("objectId", DataType::Utf8, false), Field::new("rb", DataType::Float32, true)];
     let arrow = Arc::new(ArrowSchema::new(fields));
-    Arc::new(AlertSchema { fingerprint: 0x0123_4567_89ab_cdef, name: "test.alert".into(), json: json.into(), arrow })
+    AlertSchema::of_columns(0x0123_4567_89ab_cdef, json, arrow)
 }
 
 const ORIGIN: (&str, i32) = ("upstream", 3);
@@ -148,7 +148,8 @@ impl House {
     fn open(outputs: &[Publish]) -> House {
         let (ledger, letters) = (Ledger::default(), Arc::new(Letters::default()));
         ledger.start_generation(1, &[SINK]);
-        let context = PublishContext { component: "test".into(), sink: SINK, ledger: ledger.clone(), letters: letters.clone() };
+        let report = ReportHandle::new(outputs);
+        let context = PublishContext { component: "test".into(), sink: SINK, ledger: ledger.clone(), letters: letters.clone(), report };
         House { sink: PublishSink::open(outputs, context).unwrap(), ledger, letters }
     }
 
@@ -165,7 +166,7 @@ impl House {
     fn settle(&mut self, end: i64) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.watermark() != Some(end) {
-            assert!(Instant::now() < deadline, "settled up to {:?}, not {end}: {:?}", self.watermark(), self.sink.report());
+            assert!(Instant::now() < deadline, "settled up to {:?}, not {end}: {:?}", self.watermark(), self.sink.report.report());
             self.sink.tick(Instant::now()).unwrap();
             std::thread::yield_now();
         }
