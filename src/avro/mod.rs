@@ -9,6 +9,7 @@
 //! **Invariants:** bytes from outside never cause a panic, recursion, or an allocation beyond [`MAX_ALERT_BYTES`] per alert;
 //! a datum is decoded whole or leaves no trace in the columns.
 
+mod canonical;
 mod codec;
 mod columns;
 mod compile;
