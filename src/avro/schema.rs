@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use apache_avro::Schema;
-use apache_avro::rabin::Rabin;
 use arrow_schema::SchemaRef;
 
+use super::canonical::{canonical, fingerprint};
 use super::compile::compile;
 use super::plan::Plan;
 use super::{AvroError, lenient};
@@ -59,9 +59,8 @@ impl AlertSchema {
         };
         let name = record.name.fullname(None);
         let (plan, arrow) = compile(&schema)?;
-        let canonical = schema.canonical_form();
-        let digest = schema.fingerprint::<Rabin>().bytes;
-        let fingerprint = digest.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        let canonical = canonical(&schema);
+        let fingerprint = fingerprint(&canonical);
         Ok(Arc::new(AlertSchema { fingerprint, name, json: json.into(), arrow, canonical, plan }))
     }
 

@@ -88,6 +88,14 @@ fn parts_are_cut_where_the_schema_changes_and_keep_the_order() {
 }
 
 #[test]
+fn a_schema_known_beforehand_is_the_one_that_batches_carry() {
+    let decode = containers();
+    let warm = decode.warm(&JSON.replace(',', " ,\n")).unwrap();
+    let decoded = decode.apply(&batch(&[container(JSON, "null", &[(1, &datum(1, "x"))])])).unwrap();
+    assert!(Arc::ptr_eq(&warm, &decoded.parts[0].schema));
+}
+
+#[test]
 fn a_corrupt_container_says_what_is_wrong() {
     let decode = containers();
     let good = container(JSON, "null", &[(1, &datum(1, "x"))]);
@@ -184,7 +192,7 @@ fn a_message_in_another_framing_is_named() {
     assert!(refused(&containers(), b"PAR1....").contains("begins with 50 41 52 31 2e"));
     assert!(refused(&bare(JSON), &contained).contains("an object container, but the framing is bare"));
     assert_eq!(
-        refused(&bare(JSON), datum(1, "x y")[..3].to_vec()),
+        refused(&bare(JSON), &datum(1, "x y")[..3]),
         "schema does not fit: field t, byte 2 of the datum: a length of 3 bytes, which is not there"
     );
 }

@@ -7,7 +7,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use serde_json::json;
 
-use super::{Dice, bare, batch, confluent, containers, long, packets, refused, sized};
+use super::{Dice, bare, batch, confluent, container, containers, long, packets, refused, sized};
 use crate::alert::{Decoded, Transform};
 use crate::avro::{AlertSchema, AvroError, resolve};
 use crate::config::Framing;
@@ -136,6 +136,14 @@ fn many_greedy_alerts_cannot_take_more_than_the_batch_is_granted() {
 }
 
 #[test]
+fn rows_of_no_bytes_cannot_take_memory_without_end() {
+    let told = refused(&containers(), container(&record(json!("null")), "null", &[(i64::MAX, &[])]));
+    assert!(told.contains("more memory than is granted to one"), "{told}");
+    let decoded = containers().apply(&batch(&[container(&record(json!("null")), "null", &[(1000, &[])])])).unwrap();
+    assert_eq!(decoded.rows(), 1000);
+}
+
+#[test]
 fn values_that_no_writer_writes_are_refused() {
     let one = |field, bytes: &[u8]| refused(&bare(&record(field)), bytes);
     assert!(one(json!("boolean"), &[2]).contains("a boolean of 2"));
@@ -181,6 +189,8 @@ fn hostile_schemas_are_refused_without_overflowing_the_stack() {
     assert!(matches!(AlertSchema::parse(&list.to_string()), Err(AvroError::Recursive(name)) if name == "r"));
     let huge = record(json!({"type": "fixed", "name": "x", "size": 1u64 << 40}));
     assert!(matches!(AlertSchema::parse(&huge), Err(AvroError::Type { path, .. }) if path == "f"));
+    let precision = record(json!({"type": "bytes", "logicalType": "decimal", "precision": u64::MAX, "scale": u64::MAX}));
+    AlertSchema::parse(&precision).unwrap();
     let big_union: Vec<_> = (0..600).map(|i| json!({"type": "fixed", "name": format!("x{i}"), "size": 1})).collect();
     assert!(matches!(AlertSchema::parse(&record(json!(big_union))), Err(AvroError::TooManyColumns)));
     for json in [r#"{"type":"record","name":"r","fields":[]}"#, r#"["null"]"#, r#"{"type":"array","items":"int"}"#] {
@@ -195,9 +205,9 @@ fn hostile_schemas_are_refused_without_overflowing_the_stack() {
 fn schema_files_that_do_not_fit_together_are_named() {
     let file = |name: &str, json: serde_json::Value| (name.to_owned(), json.to_string());
     let a = file("a.avsc", json!({"type": "record", "namespace": "x", "name": "a", "fields": [{"name": "f", "type": "b"}]}));
-    let told = resolve(&[a.clone()], "x.a").unwrap_err().to_string();
+    let told = resolve(std::slice::from_ref(&a), "x.a").unwrap_err().to_string();
     assert_eq!(told, "a.avsc: the type b is defined in none of the schema files given");
-    let told = resolve(&[a.clone()], "x.z").unwrap_err().to_string();
+    let told = resolve(std::slice::from_ref(&a), "x.z").unwrap_err().to_string();
     assert_eq!(told, "no schema file defines x.z; there are: x.a");
     let circle = file("b.avsc", json!({"type": "record", "namespace": "x", "name": "b", "fields": [{"name": "g", "type": "a"}]}));
     let json = resolve(&[a, circle], "x.a").unwrap();

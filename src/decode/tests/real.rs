@@ -49,6 +49,8 @@ fn every_real_packet_decodes_to_what_apache_avro_reads() {
         for part in &decoded.parts {
             let schema = for_the_oracle(&part.schema.json);
             let names = Names::of(&schema);
+            let fingerprint = schema.fingerprint::<apache_avro::rabin::Rabin>().bytes;
+            assert_eq!(part.schema.fingerprint.to_le_bytes()[..], fingerprint, "{survey}");
             for row in 0..part.len() {
                 let origin = &part.rows[row];
                 let (name, file) = &files[(origin.offset - 100) as usize];
