@@ -140,6 +140,10 @@ fn odd_questions_have_plain_answers() {
     assert_eq!(found((0.0, 0.0), f64::NAN, &mut hits), "");
     assert_eq!(found((f64::NAN, 0.0), 648_000.0, &mut hits), "");
     assert_eq!(found((0.0, f64::INFINITY), 648_000.0, &mut hits), "");
+    // The edge belongs to the cone, the next number below does not, whatever the tree proposes.
+    let edge = sky::separation((0.3, 0.1), (0.0, 0.0));
+    assert_eq!(found((0.3, 0.1), edge, &mut hits), "a");
+    assert_eq!(found((0.3, 0.1), edge.next_down(), &mut hits), "");
     assert!(Catalog::new("bad", [("a", f64::NAN, 0.0)]).is_err());
 }
 

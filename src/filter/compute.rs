@@ -209,6 +209,7 @@ fn floats<'v>(values: &'v Values<'_>) -> Cow<'v, [f64]> {
 }
 
 /// Whether a comparison of two values holds; false where they have no order (NaN).
+#[allow(clippy::double_comparisons, reason = "`!=` would hold for NaN")]
 pub(super) fn ordered<T: PartialOrd + ?Sized>(op: Comparison, a: &T, b: &T) -> bool {
     match op {
         Comparison::Eq => a == b,

@@ -183,10 +183,12 @@ impl Cond {
                 _ => v >= *t,
             }),
             Cond::In(n, a, l) => {
-                let any = l.iter().fold(Some(false), |any, v| {
-                    let one = v.and_then(|v| compare("=", a, &Num::Float(v), r)).map(|b| !b);
-                    and(any.map(|b| !b), one).map(|b| !b)
-                });
+                let one = |v: &Option<f64>| v.and_then(|v| compare("=", a, &Num::Float(v), r));
+                let any = if l.iter().any(|v| one(v) == Some(true)) {
+                    Some(true)
+                } else {
+                    l.iter().all(|v| one(v).is_some()).then_some(false)
+                };
                 let any = a.value(r).and(any);
                 if *n { any.map(|b| !b) } else { any }
             }
