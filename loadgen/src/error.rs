@@ -52,7 +52,7 @@ pub(crate) enum Error {
         /// The brokers.
         brokers: String,
         /// Why not.
-        source: KafkaError,
+        source: Box<KafkaError>,
     },
     /// The topic isn't there.
     #[error("there is no topic {topic} at {brokers}; --partitions N creates it")]
@@ -144,6 +144,6 @@ impl Error {
     /// A closure for `map_err` of Kafka operations.
     pub(crate) fn kafka(action: impl Into<String>, brokers: &str) -> impl FnOnce(KafkaError) -> Self {
         let (action, brokers) = (action.into(), brokers.to_owned());
-        move |source| Self::Kafka { action, brokers, source }
+        move |source| Self::Kafka { action, brokers, source: Box::new(source) }
     }
 }

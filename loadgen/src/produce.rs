@@ -98,7 +98,9 @@ pub(crate) struct Summary {
     seconds: f64,
     /// Messages per second asked for.
     rate_offered: Option<f64>,
-    /// Messages per second.
+    /// Messages per second handed to the client library: the rate that was held.
+    rate_sent: f64,
+    /// Messages per second from the first send to the last delivery, which waits for the brokers.
     rate: f64,
     /// Messages delivered to each partition.
     partitions: Vec<u64>,
@@ -176,6 +178,8 @@ fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
             bar.set_position(number);
         }
     }
+    // The last message has its interval too.
+    let sending = start.elapsed().max(schedule.due(args.count));
     producer.flush(rdkafka::util::Timeout::Never).map_err(Error::kafka("deliver messages", &args.brokers))?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
@@ -193,6 +197,7 @@ fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
         bytes: counts.bytes,
         seconds,
         rate_offered: args.rate,
+        rate_sent: args.count as f64 / sending.as_secs_f64(),
         rate: args.count as f64 / seconds,
         partitions: delivered,
         first_index: args.first_index,
@@ -323,6 +328,7 @@ mod tests {
         let summary = produce(&args).unwrap();
         assert!(summary.seconds >= 0.99, "{}", summary.seconds);
         assert_eq!(summary.rate_offered, Some(100.0));
+        assert!(summary.rate_sent <= 101.0, "{}", summary.rate_sent);
     }
 
     #[test]
