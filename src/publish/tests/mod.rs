@@ -149,7 +149,8 @@ impl House {
         let (ledger, letters) = (Ledger::default(), Arc::new(Letters::default()));
         ledger.start_generation(1, &[SINK]);
         let report = ReportHandle::new(outputs);
-        let context = PublishContext { component: "test".into(), sink: SINK, ledger: ledger.clone(), letters: letters.clone(), report };
+        let context =
+            PublishContext { component: "test".into(), sink: SINK, ledger: ledger.clone(), letters: letters.clone(), report };
         House { sink: PublishSink::open(outputs, context).unwrap(), ledger, letters }
     }
 
@@ -166,7 +167,12 @@ impl House {
     fn settle(&mut self, end: i64) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.watermark() != Some(end) {
-            assert!(Instant::now() < deadline, "settled up to {:?}, not {end}: {:?}", self.watermark(), self.sink.report.report());
+            assert!(
+                Instant::now() < deadline,
+                "settled up to {:?}, not {end}: {:?}",
+                self.watermark(),
+                self.sink.report.report()
+            );
             self.sink.tick(Instant::now()).unwrap();
             std::thread::yield_now();
         }
