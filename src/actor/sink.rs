@@ -66,6 +66,7 @@ impl SinkActor {
             tracing::error!(stage, origin = %batch.token.origin, start = batch.token.span.start, reason, "message goes to the dead letters");
             let buried = batch.clone().bury(stage, &reason);
             self.parts.letters.put(&buried.letters[batch.letters.len()..])?;
+            self.parts.shell.suspects.count_buried();
             let dead = if self.parts.accounts { rows } else { 0 };
             self.parts.shell.ledger.acknowledge(self.parts.id, &batch.token, Handled { dead, ..Handled::default() });
             return Ok(());

@@ -89,7 +89,9 @@ pub fn supervise(with: &Supervision, mut build: impl FnMut(&mut Generation) -> R
         };
         tracing::error!(component = with.component, generation = outcome.generations, stage, cause = %fault, "generation failed");
         outcome.cause.get_or_insert_with(|| format!("{stage}: {fault}"));
-        match backoff.failed(fault.kind, with.ledger.progress()) {
+        // A stage that fails on everything must not live on by burying one message after the other.
+        let progress = with.ledger.totals().messages.saturating_sub(suspects.buried());
+        match backoff.failed(fault.kind, progress) {
             Decision::GiveUp => {
                 outcome.end = End::GaveUp;
                 return outcome;

@@ -18,6 +18,7 @@ pub struct Suspects {
 struct Inner {
     spans: Vec<(TopicPartition, Span)>,
     poison: Vec<(&'static str, TopicPartition, Span, String)>,
+    buried: u64,
 }
 
 impl Suspects {
@@ -54,6 +55,17 @@ impl Suspects {
             .iter()
             .find(|(s, origin, span, _)| *s == stage && *origin == *token.origin && *span == token.span)
             .map(|(.., reason)| reason.clone())
+    }
+
+    /// A message that was poison for a stage has become a dead letter.
+    pub fn count_buried(&self) {
+        self.inner().buried += 1;
+    }
+
+    /// Messages that became dead letters as poison: they are settled, but they are no progress.
+    #[must_use]
+    pub fn buried(&self) -> u64 {
+        self.inner().buried
     }
 
     /// Forgets what lies below a watermark.
