@@ -65,6 +65,7 @@ fn advice(error: &io::Error) -> &'static str {
 pub struct Staged {
     path: PathBuf,
     out: BufWriter<File>,
+    written: u64,
     published: bool,
 }
 
@@ -76,13 +77,19 @@ impl Staged {
     pub fn create(staging: &Path, name: &str) -> Result<Staged, DurableError> {
         let path = staging.join(name);
         let file = File::create(&path).map_err(DurableError::at("create", &path))?;
-        Ok(Staged { path, out: BufWriter::with_capacity(WRITE_BUFFER, file), published: false })
+        Ok(Staged { path, out: BufWriter::with_capacity(WRITE_BUFFER, file), written: 0, published: false })
     }
 
     /// Where the file is until it is published.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Makes the file durable under the first of the names `name(0)`, `name(1)`, ... that no file in `folder` has. The
@@ -114,11 +121,9 @@ impl Staged {
 
 impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.write(bytes)
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)
+        let count = self.out.write(bytes)?;
+        self.written += count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -317,7 +322,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a.part");
         fs::write(&path, "").unwrap();
-        let mut staged = Staged { path: path.clone(), out: BufWriter::new(file), published: false };
+        let mut staged = Staged { path: path.clone(), out: BufWriter::new(file), written: 0, published: false };
         staged.write_all(b"alert").unwrap();
         let target = home.path().join("root");
         let refused = staged.publish(&target, |_| "f".into()).unwrap_err().to_string();

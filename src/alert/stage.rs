@@ -1,5 +1,6 @@
 //! What a stage is to the shell that runs it. Stages are plain structs: they know no runtime, no mailbox and no other stage.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Decoded, Fault, RawBatch, TopicPartition};
@@ -48,6 +49,14 @@ pub trait Transform: Send + Sync {
     /// # Errors
     /// The shell rebuilds the stage and replays the batch alert by alert.
     fn apply(&self, batch: &Self::In) -> Result<Decoded, Fault>;
+}
+
+impl<T: Transform> Transform for Arc<T> {
+    type In = T::In;
+
+    fn apply(&self, batch: &T::In) -> Result<Decoded, Fault> {
+        (**self).apply(batch)
+    }
 }
 
 /// Makes alerts durable somewhere and acknowledges to the ledger.

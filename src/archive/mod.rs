@@ -10,7 +10,9 @@
 //! An alert without a usable time goes to `year=0/month=0/day=0/hour=0`, the quarantine.
 //!
 //! **Invariant:** the hour of an alert is a function of the alert and the configuration alone, so an alert that is read
-//! again belongs to the same hour.
+//! again belongs to the same hour. A source gives a message the same offset and time each time it reads it. (Where the
+//! configuration changes what decides the hour between a crash and the next start, alerts that were not committed can be
+//! archived a second time, in their new hour.)
 //! **Invariant:** one file is open per hour and schema, and the batches of a partition come without gaps; a gap starts a new
 //! [`OffsetRange`] and a step back seals what is open. So every alert of a published range (of its hour and schema) is in
 //! the archive, and is left out when it is read again.

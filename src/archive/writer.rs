@@ -152,12 +152,12 @@ impl FileWriter {
         // Only the footer is left: whatever fails now is the disk.
         let staged = guarded(&format!("completing {}", self.path.display()), || self.out.into_inner())
             .map_err(|fault| Fault::environment(fault.message))?;
+        let bytes = staged.written();
         let stem = stem(prefix, &ranges);
         let path = staged.publish(folder, |n| match n {
             0 => format!("{stem}.parquet"),
             n => format!("{stem}-{n}.parquet"),
         })?;
-        let bytes = std::fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
         Ok(Sealed { path, ranges, rows: self.rows, bytes, waiting: self.waiting })
     }
 }

@@ -11,6 +11,9 @@ use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef, Ti
 use super::plan::{Filler, Item, Layout, Op, Plan, Segment, Shape, Store, path};
 use super::{AvroError, MAX_ALERT_BYTES, MAX_COLUMNS, MAX_DEPTH};
 
+/// What a row takes besides the columns of its schema, bytes: origin, verdict, flags, candidate view.
+const ROW: u64 = 256;
+
 /// Compiles a schema, which has to be a record.
 pub(super) fn compile(schema: &Schema) -> Result<(Plan, SchemaRef), AvroError> {
     let mut compiler = Compiler { segments: vec![Segment { outer: 0, name: "".into() }], ..Compiler::default() };
@@ -25,7 +28,7 @@ pub(super) fn compile(schema: &Schema) -> Result<(Plan, SchemaRef), AvroError> {
         segments: compiler.segments,
         tables: compiler.tables,
         fillings: compiler.fillings,
-        record: Item { cost: compiler.record_cost, least: built.least },
+        record: Item { cost: compiler.record_cost + ROW, least: built.least },
         items: compiler.items,
         layout: compiler.layout,
         shapes,
@@ -274,7 +277,11 @@ impl<'a> Compiler<'a> {
         scopes.push(scope);
         let column = scopes.len() as u32 - 1;
         self.cost(bytes);
-        self.leaf_ops(nulls, data_type, store(column), op(column), maybe.map(|m| (m, column)), least)
+        let maybe = match (nulls, maybe) {
+            (Nulls::Branch(null_at), Some(maybe)) => Some(maybe(column, null_at)),
+            _ => None,
+        };
+        self.leaf_ops(nulls, data_type, store(column), op(column), maybe, least)
     }
 
     fn leaf_ops(
@@ -283,13 +290,13 @@ impl<'a> Compiler<'a> {
         data_type: DataType,
         store: Store,
         op: Op,
-        maybe: Option<(fn(u32, u8) -> Op, u32)>,
+        maybe: Option<Op>,
         least: u64,
     ) -> Result<Built, AvroError> {
         let fillers = vec![Filler::Value { store, null: nulls != Nulls::Never }];
         match (nulls, maybe) {
-            (Nulls::Branch(null_at), Some((maybe, column))) => {
-                self.push(maybe(column, null_at));
+            (_, Some(maybe)) => {
+                self.push(maybe);
             }
             (Nulls::Branch(null_at), None) => {
                 let filling = self.filling(&fillers)?;

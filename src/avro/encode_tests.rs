@@ -91,7 +91,7 @@ fn expected(row: &Row) -> Vec<(String, Value)> {
 }
 
 fn original(i: usize) -> Value {
-    let mag = optional((i % 2 == 0).then_some(i as f32), Value::Float);
+    let mag = optional(i.is_multiple_of(2).then_some(i as f32), Value::Float);
     Value::Record(vec![("objectId".into(), Value::String(format!("ZTF{i}"))), ("magpsf".into(), mag)])
 }
 

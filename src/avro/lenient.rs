@@ -4,6 +4,8 @@
 //! send: defaults of the wrong type (`null` for an int), which matter only to readers with a schema of their own. Only what
 //! decides how bytes are read is kept.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{AvroError, MAX_DEPTH, MAX_SCHEMA_BYTES};
@@ -60,15 +62,65 @@ pub(super) fn essentials(schema: &Value) -> Result<Value, AvroError> {
     })
 }
 
-/// apache-avro passes over entries of `fields` that are no objects, and would then read every later field from the wrong place.
+/// apache-avro passes over entries of `fields` that are no objects, and would then read every later field from the wrong
+/// place. It refuses a name that a record has twice, which WINTER sends: the last keeps it, as readers that make
+/// dictionaries see it, and those before get a number.
 fn fields(list: &Value) -> Result<Value, AvroError> {
     let Value::Array(list) = list else { return Err(AvroError::Field("`fields` is not a list".to_owned())) };
-    list.iter()
-        .map(
-            |field| {
-                if field.is_object() { essentials(field) } else { Err(AvroError::Field("an entry is not an object".to_owned())) }
-            },
-        )
-        .collect::<Result<Vec<_>, _>>()
-        .map(Value::Array)
+    let mut kept = list
+        .iter()
+        .map(|field| match field.is_object() {
+            true => essentials(field),
+            false => Err(AvroError::Field("an entry is not an object".to_owned())),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut taken: HashSet<String> = HashSet::new();
+    let all: HashSet<&str> = list.iter().filter_map(|field| field["name"].as_str()).collect();
+    if all.len() < list.len() {
+        for field in kept.iter_mut().rev() {
+            let Some(name) = field["name"].as_str().map(str::to_owned) else { continue };
+            if taken.insert(name.clone()) {
+                continue;
+            }
+            let free = (1..=list.len()).map(|n| format!("{name}_{n}"));
+            let free = free.into_iter().find(|n| !all.contains(n.as_str()) && !taken.contains(n)).unwrap_or(name);
+            field["name"] = Value::String(free.clone());
+            taken.insert(free);
+        }
+    }
+    Ok(Value::Array(kept))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn brackets_inside_texts_do_not_count_as_depth() {
+        let text = format!(r#"{{"doc": "\"{}\" \\"}}"#, "[{".repeat(500));
+        guard(&text).unwrap();
+        guard(&"[".repeat(MAX_DEPTH)).unwrap();
+        assert!(matches!(guard(&"[".repeat(MAX_DEPTH + 1)), Err(AvroError::TooDeep)));
+        assert!(matches!(guard(&" ".repeat(MAX_SCHEMA_BYTES + 1)), Err(AvroError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_belongs_to_the_last() {
+        let field = |name: &str| json!({"name": name, "type": "int", "default": null, "doc": "x"});
+        let clean = |name: &str| json!({"name": name, "type": "int"});
+        let schema = json!({"type": "record", "name": "r", "fields": [field("a"), field("a"), field("a_1"), field("a")]});
+        let kept = json!({"type": "record", "name": "r", "fields": [clean("a_3"), clean("a_2"), clean("a_1"), clean("a")]});
+        assert_eq!(essentials(&schema).unwrap(), kept);
+    }
+
+    #[test]
+    fn fields_that_would_be_passed_over_are_refused() {
+        for fields in [json!(["x"]), json!({}), json!([{"name": "n".repeat(1000), "type": "int"}])] {
+            let schema = json!({"type": "record", "name": "r", "fields": fields});
+            assert!(matches!(essentials(&schema), Err(AvroError::Field(_))));
+        }
+    }
 }

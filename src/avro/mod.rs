@@ -10,6 +10,7 @@
 //! a datum is decoded whole or leaves no trace in the columns.
 
 mod append;
+mod canonical;
 mod codec;
 mod columns;
 mod compile;

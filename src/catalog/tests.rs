@@ -1,1 +1,210 @@
+//! The search against brute force, and what loading says of bad files.
 
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Catalog, CatalogError, Hits};
+use crate::sky;
+
+/// Numbers that look random: splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    /// In [0, 1).
+    #[allow(clippy::cast_precision_loss)]
+    fn roll(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn within(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.roll()
+    }
+
+    /// Uniform on the sphere.
+    fn anywhere(&mut self) -> (f64, f64) {
+        (self.within(0.0, 360.0), self.within(-1.0, 1.0).asin().to_degrees())
+    }
+
+    /// About `arcsec` away from a position at most, in any direction, by turning the unit vector.
+    fn near(&mut self, (ra, dec): (f64, f64), arcsec: f64) -> (f64, f64) {
+        let (r, turn) = (self.roll().sqrt() * arcsec / sky::ARCSEC_PER_RADIAN, self.within(0.0, std::f64::consts::TAU));
+        let (east, north) = (r.sin() * turn.sin(), r.sin() * turn.cos());
+        let (sa, ca) = ra.to_radians().sin_cos();
+        let (sd, cd) = dec.to_radians().sin_cos();
+        let x = r.cos() * cd * ca - east * sa - north * sd * ca;
+        let y = r.cos() * cd * sa + east * ca - north * sd * sa;
+        let z = r.cos() * sd + north * cd;
+        (sky::normalise_ra(y.atan2(x).to_degrees()), z.atan2(x.hypot(y)).to_degrees())
+    }
+}
+
+/// Everywhere, along RA 0, at and around the poles, on the poles, duplicates, and pairs 0.1 to 3 mas apart.
+fn sources(dice: &mut Dice) -> Vec<(f64, f64)> {
+    let arcsec = 1.0 / 3_600.0;
+    let mut all: Vec<(f64, f64)> = (0..1_000).map(|_| dice.anywhere()).collect();
+    all.extend((0..200).map(|_| (sky::normalise_ra(dice.within(-10.0, 10.0) * arcsec), dice.within(-60.0, 60.0))));
+    all.extend((0..100).map(|_| (dice.within(0.0, 360.0), 90.0 - dice.within(0.0, 20.0) * arcsec)));
+    all.extend((0..100).map(|_| (dice.within(0.0, 360.0), -90.0 + dice.within(0.0, 20.0) * arcsec)));
+    all.extend([(0.0, 90.0), (123.0, 90.0), (0.0, -90.0), (200.0, -90.0), (0.0, 0.0), (180.0, 0.0)]);
+    for i in 0..100 {
+        let twin = all[i];
+        all.push(twin);
+        let pair = dice.near(twin, 0.003);
+        all.push(pair);
+    }
+    let many = all[7];
+    all.extend(std::iter::repeat_n(many, 100));
+    all
+}
+
+/// Haversine, another formula than the search uses.
+fn haversine(a: (f64, f64), b: (f64, f64)) -> f64 {
+    let half = |x: f64| (x.to_radians() / 2.0).sin().powi(2);
+    let h = half(b.1 - a.1) + a.1.to_radians().cos() * b.1.to_radians().cos() * half(b.0 - a.0);
+    2.0 * h.sqrt().clamp(0.0, 1.0).asin() * sky::ARCSEC_PER_RADIAN
+}
+
+#[test]
+fn search_equals_brute_force_on_a_hundred_thousand_positions() {
+    let mut dice = Dice(42);
+    let rows = sources(&mut dice);
+    let vectors: Vec<[f64; 3]> = rows.iter().map(|p| sky::unit_vector(p.0, p.1)).collect();
+    let catalog = Catalog::new("all", rows.iter().enumerate().map(|(i, p)| (i.to_string(), p.0, p.1))).unwrap();
+    let (mut hits, mut asked, mut found) = (Hits::default(), 0, 0);
+    for (radius, queries) in [(0.001, 30_000), (1.5, 25_000), (5.0, 20_000), (30.0, 20_000), (3_600.0, 4_500), (90_000.0, 500)] {
+        let positions: Vec<(f64, f64)> = (0..queries)
+            .map(|i| match i % 4 {
+                0 => dice.anywhere(),
+                1 => rows[i % rows.len()],
+                _ => dice.near(rows[i % rows.len()], 2.0 * radius),
+            })
+            .collect();
+        catalog.search(&positions, radius, &mut hits);
+        assert_eq!(hits.queries(), queries);
+        let wide = sky::squared_chord(radius / sky::ARCSEC_PER_RADIAN).sqrt() + 1e-12;
+        for (query, &position) in positions.iter().enumerate() {
+            let [x, y, z] = sky::unit_vector(position.0, position.1);
+            let got = hits.of(query);
+            let mut expected = Vec::new();
+            for (row, v) in vectors.iter().enumerate() {
+                if (v[0] - x).powi(2) + (v[1] - y).powi(2) + (v[2] - z).powi(2) > wide * wide {
+                    continue;
+                }
+                let distance = haversine(position, rows[row]);
+                // A source on the very edge may fall on either side of it by rounding.
+                let row = u32::try_from(row).unwrap();
+                if distance <= radius - 1e-9 || (distance <= radius + 1e-9 && got.iter().any(|h| h.row == row)) {
+                    expected.push((row, distance));
+                }
+            }
+            let mut rows_found: Vec<u32> = got.iter().map(|h| h.row).collect();
+            rows_found.sort_unstable();
+            assert_eq!(rows_found, expected.iter().map(|e| e.0).collect::<Vec<_>>(), "{position:?} at {radius}");
+            for hit in got {
+                let distance = expected.iter().find(|e| e.0 == hit.row).unwrap().1;
+                assert!((hit.distance - distance).abs() < 1e-6 && hit.distance <= radius);
+            }
+            assert!(got.windows(2).all(|w| (w[0].distance, w[0].row) < (w[1].distance, w[1].row)));
+        }
+        asked += queries;
+        found += hits.total();
+    }
+    assert_eq!(asked, 100_000);
+    assert!(found > 100_000, "the positions must find something: {found}");
+}
+
+#[test]
+fn odd_questions_have_plain_answers() {
+    let mut hits = Hits::default();
+    let empty = Catalog::new("none", Vec::<(&str, f64, f64)>::new()).unwrap();
+    empty.search(&[(1.0, 2.0)], 1e6, &mut hits);
+    assert_eq!((hits.queries(), hits.total()), (1, 0));
+
+    let catalog = Catalog::new("three", [("a", 360.0, 0.0), ("b", 180.0, 0.0), ("c", 0.0, 90.0)]).unwrap();
+    let found = |position, radius, hits: &mut Hits| {
+        catalog.search(&[position], radius, hits);
+        hits.of(0).iter().map(|h| catalog.source_id(h.row).to_owned()).collect::<String>()
+    };
+    assert_eq!(found((0.0, 0.0), 0.0, &mut hits), "a");
+    assert_eq!(catalog.position(0), (0.0, 0.0));
+    assert_eq!(found((77.0, 90.0), 1e-9, &mut hits), "c");
+    assert_eq!(found((0.0, 0.0), 648_000.0, &mut hits), "acb");
+    assert_eq!(found((0.0, 0.0), 1e12, &mut hits), "acb");
+    assert_eq!(found((0.0, 0.0), -1.0, &mut hits), "");
+    assert_eq!(found((0.0, 0.0), f64::NAN, &mut hits), "");
+    assert_eq!(found((f64::NAN, 0.0), 648_000.0, &mut hits), "");
+    assert_eq!(found((0.0, f64::INFINITY), 648_000.0, &mut hits), "");
+    // The edge belongs to the cone, the next number below does not, whatever the tree proposes.
+    let edge = sky::separation((0.3, 0.1), (0.0, 0.0));
+    assert_eq!(found((0.3, 0.1), edge, &mut hits), "a");
+    assert_eq!(found((0.3, 0.1), edge.next_down(), &mut hits), "");
+    assert!(Catalog::new("bad", [("a", f64::NAN, 0.0)]).is_err());
+}
+
+fn load(text: &str) -> Result<Catalog, CatalogError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    Catalog::load_csv(file.path(), "test")
+}
+
+#[test]
+fn csv_columns_are_found_by_name() {
+    for header in
+        ["id,ra,dec", "\u{feff}ID,RA,DEC", "Source_ID, RAJ2000 , DEJ2000", "name,_RA_icrs,_DE_icrs", "designation,ra_deg,dec_deg"]
+    {
+        let catalog = load(&format!("{header}\nx, 10.5 ,-20\n")).unwrap();
+        assert_eq!((catalog.len(), catalog.source_id(0), catalog.position(0)), (1, "x", (10.5, -20.0)), "{header}");
+        assert!(catalog.warnings().is_empty());
+    }
+    let catalog = load("# made by hand\nmag,dec,ra,id\n1,90,360,\"a, b\"\n2,-90,-1e-30,c\n3,0,-10,d\n").unwrap();
+    assert_eq!((catalog.source_id(0), catalog.source_id(1)), ("a, b", "c"));
+    assert_eq!((catalog.position(0), catalog.position(1), catalog.position(2)), ((0.0, 90.0), (0.0, -90.0), (350.0, 0.0)));
+}
+
+#[test]
+fn bad_rows_are_named_by_their_line() {
+    for (text, expected) in [
+        ("id,ra,dec\na,1,2\nb,x,2\n", "line 3: right ascension `x` is not a number; positions are decimal degrees"),
+        ("id,ra,dec\na,12 30 49.4,2\n", "line 2: right ascension `12 30 49.4` is not a number"),
+        ("id,ra,dec\na,1,\n", "line 2: declination `` is not a number"),
+        ("id,ra,dec\na,NaN,2\n", "line 2: right ascension NaN is not between"),
+        ("id,ra,dec\na,1,inf\n", "line 2: declination inf is not between"),
+        ("id,ra,dec\na,1,90.001\n", "line 2: declination 90.001 is not between -90 and 90 degrees"),
+        ("id,ra,dec\na,361,0\n", "line 2: right ascension 361 is not between 0 and 360 degrees"),
+        ("id,ra,dec\na,1\n", "line: 2"),
+        ("id,ra,mag\na,1,2\n", "no column for declination; its header has id, ra, mag"),
+        ("", "no column for the id; its header has no columns"),
+    ] {
+        let error = load(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(matches!(Catalog::load_csv(Path::new("/nowhere.csv"), "x"), Err(CatalogError::Open { .. })));
+}
+
+#[test]
+fn doubtful_ids_are_warned_about() {
+    let catalog = load("id,ra,dec\na,1,2\na,3,4\n,5,6\n").unwrap();
+    assert_eq!(catalog.len(), 3);
+    let warnings = catalog.warnings().join("\n");
+    assert!(warnings.contains("1 sources without an id: line 4"), "{warnings}");
+    assert!(warnings.contains("1 ids used again: `a` in lines 2 and 3"), "{warnings}");
+    assert!(load("id,ra,dec\n").unwrap().warnings()[0].contains("holds no source"));
+}
+
+#[test]
+fn the_sample_catalogue_is_sound() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogs/sample.csv");
+    let catalog = Catalog::load_csv(&path, "sample").unwrap();
+    assert_eq!(catalog.warnings(), &[] as &[String]);
+    assert_eq!(catalog.len(), 122);
+    let mut hits = Hits::default();
+    // M 87, 12h30m49.42s +12d23m28.0s.
+    catalog.search(&[(187.705_93, 12.391_12)], 1.0, &mut hits);
+    assert_eq!(hits.of(0).iter().map(|h| catalog.source_id(h.row)).collect::<Vec<_>>(), ["m-87"]);
+}

@@ -1,4 +1,122 @@
-//! Being written.
+//! The command line: one file per subcommand, one definition for parsing, help, man page and completions.
+//!
+//! May depend on everything but the stages; they are reached through `pipeline`.
 
 pub mod config;
+mod demo;
+mod report;
+mod run;
+mod status;
+mod usage;
 pub mod validate;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Exit codes, documented in the man page and in README.md.
+pub mod exit {
+    /// All went well.
+    pub const OK: u8 = 0;
+    /// Something else failed; the message says what.
+    pub const FAILED: u8 = 1;
+    /// Too many failures in a row without progress (EX_SOFTWARE).
+    pub const GAVE_UP: u8 = 70;
+    /// A stop was cut short by `service.grace`; what was not durable is read again (EX_TEMPFAIL).
+    pub const CUT_SHORT: u8 = 75;
+    /// The configuration is wrong; nothing was started (EX_CONFIG).
+    pub const CONFIGURATION: u8 = 78;
+}
+
+/// Alert appliance for astronomical surveys: decodes, cross-matches, filters, archives and republishes alert streams.
+///
+/// Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 70 too many failures in a row without progress; 75 a stop
+/// took longer than service.grace; 78 wrong configuration. A second SIGTERM or SIGINT ends the process at once.
+#[derive(Debug, Parser)]
+#[command(name = "skysluice", version, arg_required_else_help = true)]
+struct Cli {
+    /// Least severe log messages to show: error, warn, info, debug or trace, or a filter such as `skysluice=debug`.
+    #[arg(long, global = true, default_value = "info", env = "SKYSLUICE_LOG")]
+    log: String,
+    /// Write the log as JSON, one object a line.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the main job: a simulated night through the whole pipeline into Parquet and Avro files. Needs no server.
+    Demo(demo::Args),
+    /// Run the components of a configuration file until they end or a stop is asked for.
+    Run(run::Args),
+    /// Check a configuration file without starting anything.
+    Validate {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Print what the configuration file may hold.
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page (roff).
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// JSON Schema of the configuration file, for editors.
+    Schema,
+    /// Every key with its type, default and meaning.
+    Reference,
+}
+
+/// Parses the command line and runs the subcommand.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(message) = start_log(&cli.log, cli.log_json) {
+        eprintln!("error: {message}");
+        return ExitCode::from(2);
+    }
+    match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Validate { file } => validate::run(&file),
+        Command::Config { what: ConfigCommand::Schema } => config::schema(),
+        Command::Config { what: ConfigCommand::Reference } => config::reference(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "skysluice", &mut io::stdout());
+            ExitCode::SUCCESS
+        }
+        Command::Man => match clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => fail(&format!("the man page could not be written: {e}")),
+        },
+    }
+}
+
+fn start_log(filter: &str, json: bool) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|e| format!("--log '{filter}': {e}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    if json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    Ok(())
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(exit::FAILED)
+}

@@ -3,21 +3,45 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{self, ConfigError, PublishTarget, Settings, Source};
+use crate::config::{self, ConfigError, Problem, PublishTarget, Settings, Source, Spot};
+use crate::filter::FilterError;
+use crate::pipeline::{self, ChainError, PrepareError};
 
 /// Checks a file. Exit code 0 when it can be used, 78 when not.
 #[must_use]
 pub fn run(file: &Path) -> ExitCode {
-    match config::load(file) {
-        Ok(settings) => {
-            print!("{}", summary(&settings));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprint!("{error}");
-            ExitCode::from(ConfigError::EXIT_CODE)
+    let settings = match config::load(file) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&error),
+    };
+    for index in 0..settings.components.len() {
+        if let Err(error) = pipeline::check(&settings, index) {
+            return refuse(&at_its_place(&settings, index, &error));
         }
     }
+    print!("{}", summary(&settings));
+    ExitCode::SUCCESS
+}
+
+fn refuse(error: &ConfigError) -> ExitCode {
+    eprint!("{error}");
+    ExitCode::from(ConfigError::EXIT_CODE)
+}
+
+/// What keeps a component from being started, with its place in the file where it has one.
+pub(super) fn at_its_place(settings: &Settings, component: usize, error: &PrepareError) -> ConfigError {
+    let (spot, source) = match error {
+        PrepareError::Chain(ChainError::Condition { index, source, .. }) => (Spot::Step(component, *index), Some(source)),
+        PrepareError::Chain(error) => (Spot::Step(component, error.step().unwrap_or(0)), None),
+        PrepareError::Publish { index, source, .. } => (Spot::Publish(component, *index), Some(source)),
+        other => {
+            let name = &settings.components[component].name;
+            let what = Problem::of_file(&settings.file, format!("component `{name}` can't be started: {other}"), "");
+            return ConfigError::new(vec![what]);
+        }
+    };
+    let help = source.and_then(FilterError::suggestion).map(|s| format!("did you mean `{s}`?")).unwrap_or_default();
+    settings.problem_at(spot, error.to_string(), help, source.and_then(FilterError::offset).unwrap_or(0))
 }
 
 /// What would be started, one line a component.

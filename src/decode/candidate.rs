@@ -112,7 +112,7 @@ impl View<'_> {
         if columns.iter().all(|c| c.data_type().is_integer()) {
             let columns = columns.iter().map(|c| cast(c, &DataType::Int64)).collect::<Result<Vec<_>, _>>()?;
             let columns: Vec<&Int64Array> = columns.iter().map(|c| c.as_primitive::<Int64Type>()).collect();
-            let there = |id: &i64| !self.survey.none_numbers.iter().any(|none| *none == *id as f64);
+            let there = |id: &i64| !self.is_none_number(*id as f64);
             let ids = (0..self.rows()).map(|row| columns.iter().find_map(|c| value(c, row).filter(there)));
             return Ok(Arc::new(ids.collect::<Int64Array>()));
         }

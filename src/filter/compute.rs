@@ -92,15 +92,16 @@ fn pack<T>(values: &[T], test: impl Fn(&T) -> bool) -> BooleanBuffer {
     let mut words = Vec::with_capacity(values.len().div_ceil(64));
     let mut chunks = values.chunks_exact(64);
     for chunk in &mut chunks {
+        // In two loops, so that the first becomes vector instructions.
+        let mut bytes = [0u8; 64];
+        for (byte, value) in bytes.iter_mut().zip(chunk) {
+            *byte = u8::from(test(value));
+        }
+        let (eights, _) = bytes.as_chunks::<8>();
         let mut word = 0u64;
-        for (lane, eight) in chunk.chunks_exact(8).enumerate() {
+        for (lane, eight) in eights.iter().enumerate() {
             // Eight bytes of 0 or 1; the product gathers them in its highest byte, the first lowest.
-            let mut bytes = [0u8; 8];
-            for (byte, value) in bytes.iter_mut().zip(eight) {
-                *byte = u8::from(test(value));
-            }
-            let gathered = u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-            word |= gathered << (8 * lane);
+            word |= (u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * lane);
         }
         words.push(word.to_le());
     }
@@ -133,13 +134,29 @@ fn pack_against<T: Copy, W: PartialOrd + Copy>(
 /// A column compared with a literal, without copying it.
 pub(super) fn against(op: Comparison, array: &dyn Array, literal: Scalar) -> Result<BooleanBuffer, FilterError> {
     Ok(match (array.data_type(), literal) {
-        (DataType::Int32, Scalar::Int(l)) => pack_against(op, array.as_primitive::<Int32Type>().values(), l, i64::from),
+        (DataType::Int32, Scalar::Int(l)) => {
+            let values = array.as_primitive::<Int32Type>().values();
+            match i32::try_from(l) {
+                Ok(l) => pack_against(op, values, l, |v| v),
+                Err(_) => pack_against(op, values, l, i64::from),
+            }
+        }
         (DataType::Int32, Scalar::Float(l)) => pack_against(op, array.as_primitive::<Int32Type>().values(), l, f64::from),
         (DataType::Int64, Scalar::Int(l)) => pack_against(op, array.as_primitive::<Int64Type>().values(), l, |v| v),
         (DataType::Int64, Scalar::Float(l)) => {
             pack_against(op, array.as_primitive::<Int64Type>().values(), l, |v| Scalar::Int(v).as_float())
         }
-        (DataType::Float32, l) => pack_against(op, array.as_primitive::<Float32Type>().values(), l.as_float(), f64::from),
+        (DataType::Float32, l) => {
+            let values = array.as_primitive::<Float32Type>().values();
+            let wide = l.as_float();
+            #[allow(clippy::cast_possible_truncation, reason = "used only where nothing is lost")]
+            let narrow = wide as f32;
+            if f64::from(narrow) == wide {
+                pack_against(op, values, narrow, |v| v)
+            } else {
+                pack_against(op, values, wide, f64::from)
+            }
+        }
         (DataType::Float64, l) => pack_against(op, array.as_primitive::<Float64Type>().values(), l.as_float(), |v| v),
         _ => {
             let wide = arrow_cast::cast(array, &DataType::Int64)?;
@@ -192,6 +209,7 @@ fn floats<'v>(values: &'v Values<'_>) -> Cow<'v, [f64]> {
 }
 
 /// Whether a comparison of two values holds; false where they have no order (NaN).
+#[allow(clippy::double_comparisons, reason = "`!=` would hold for NaN")]
 pub(super) fn ordered<T: PartialOrd + ?Sized>(op: Comparison, a: &T, b: &T) -> bool {
     match op {
         Comparison::Eq => a == b,

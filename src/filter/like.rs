@@ -65,3 +65,33 @@ impl Pattern {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_the_whole_text() {
+        for (pattern, escape, text, expected) in [
+            ("", None, "", true),
+            ("", None, "a", false),
+            ("%", None, "", true),
+            ("%%", None, "any", true),
+            ("a%", None, "abc", true),
+            ("%c", None, "abc", true),
+            ("%b%", None, "abc", true),
+            ("a_c", None, "aüc", true),
+            ("a_c", None, "ac", false),
+            ("%ab%ac", None, "abaabac", true),
+            ("%ab%ad", None, "abaabac", false),
+            ("_%_", None, "a", false),
+            ("100\\%", Some('\\'), "100%", true),
+            ("100\\%", Some('\\'), "1000", false),
+            ("A%", None, "abc", false),
+        ] {
+            assert_eq!(Pattern::new(pattern, escape).matches(text), expected, "{pattern} {text}");
+        }
+        let hostile = Pattern::new(&"%a".repeat(500), None);
+        assert!(!hostile.matches(&"a".repeat(499)));
+    }
+}

@@ -10,8 +10,9 @@
 //! - Logic has three values: a comparison with null is unknown, `AND`, `OR` and `NOT` follow SQL. Unknown is null in the mask.
 //! - NaN is a value, not null: every comparison with it is false, `<>` included; `NOT` turns that into true as SQL does.
 //!   `x = x` is therefore false exactly where `x` is NaN and unknown where it is null. [`Bound::nans`] tells where it hid.
-//! - Integers compare with integers exactly and with floats as 64-bit floats. A literal that is compared with a 32-bit float is
-//!   first rounded to 32 bits, so that `rb >= 0.65` holds for a `rb` that the survey wrote as 0.65. Arithmetic is 64-bit.
+//! - Integers compare with integers exactly and with floats as 64-bit floats. A literal that is compared with a 32-bit float (or
+//!   its `abs` or negation) is first rounded to 32 bits, so that `rb >= 0.65` holds for a `rb` that the survey wrote as 0.65.
+//!   Arithmetic is 64-bit.
 //! - `/` gives a float; division by zero, `%` by zero and integer overflow give null.
 //! - `LIKE` is case-sensitive: `%` is any text, `_` any one character, `ESCAPE 'c'` quotes the next.
 //!

@@ -103,7 +103,7 @@ fn nearest(wanted: &str, records: &Schema, annotations: &[FieldRef]) -> Option<S
     collect(&mut paths, "", &annotations.to_vec().into());
     let wanted = wanted.to_lowercase();
     let last = |p: &str| p.rsplit('.').next().unwrap_or_default().to_owned();
-    let limit = (wanted.chars().count() / 3).clamp(1, 6);
+    let limit = wanted.chars().count().div_ceil(3).min(6);
     paths
         .into_iter()
         .map(|path| {

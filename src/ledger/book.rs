@@ -123,7 +123,9 @@ impl Book {
         if token.generation != self.generation {
             return None;
         }
-        self.partitions.get_mut(&*token.origin)?.open.get_mut(&token.span.start)
+        let open = self.partitions.get_mut(&*token.origin)?.open.get_mut(&token.span.start)?;
+        // A partition that is read again may have batches cut elsewhere: an answer for the old cut settles nothing.
+        (open.end == token.span.end).then_some(open)
     }
 
     fn settle(&mut self, origin: &TopicPartition) -> bool {
@@ -136,7 +138,7 @@ impl Book {
             let done = entry.remove();
             self.open -= 1;
             moved = true;
-            partition.watermark = Some(done.end);
+            partition.watermark = partition.watermark.max(Some(done.end));
             let Handled { archived, skipped, dead } = done.handled;
             let alerts = done.alerts.unwrap_or(0);
             partition.totals.add(&Totals {
@@ -230,6 +232,16 @@ mod tests {
         book.start_generation(2, &[ARCHIVE]);
         assert!(!book.acknowledge(ARCHIVE, &token(0, 10, 1), Handled::default()));
         assert_eq!((book.watermarks(), book.open(None)), (vec![], 0));
+    }
+
+    #[test]
+    fn an_answer_for_a_batch_that_was_cut_elsewhere_settles_nothing() {
+        let mut book = Book::default();
+        book.start_generation(1, &[ARCHIVE]);
+        book.begin(&token(0, 5, 1), 5);
+        book.begin(&token(0, 10, 1), 10);
+        assert!(!book.acknowledge(ARCHIVE, &token(0, 5, 1), Handled::default()));
+        assert_eq!((book.watermarks(), book.open(None)), (vec![], 1));
     }
 
     #[test]

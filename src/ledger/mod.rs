@@ -8,6 +8,8 @@
 
 mod book;
 mod handle;
+mod latency;
 
 pub use book::{Book, Handled, SinkId, Totals};
 pub use handle::Ledger;
+pub use latency::Latency;

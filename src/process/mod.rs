@@ -47,7 +47,7 @@ pub struct Chain {
     steps: Vec<Step>,
     fields: Vec<FieldRef>,
     counters: Vec<Counters>,
-    bindings: RwLock<Vec<(Arc<AlertSchema>, Arc<[Binding]>)>>,
+    bindings: RwLock<Vec<Known>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +67,9 @@ enum Step {
 
 /// A step tied to a schema, or why it cannot be.
 type Binding = Result<Option<Bound>, FilterError>;
+
+/// A schema and the bindings of all steps to it.
+type Known = (Arc<AlertSchema>, Arc<[Binding]>);
 
 impl Chain {
     /// Parses the conditions and loads the catalogues.
@@ -147,6 +150,16 @@ impl Chain {
         self.fields.clone()
     }
 
+    /// Names of the catalogues that are matched against, in the order of the steps.
+    #[must_use]
+    pub fn catalogs(&self) -> Vec<String> {
+        let name = |step: &Step| match step {
+            Step::Crossmatch { catalog, .. } => Some(catalog.id().to_owned()),
+            Step::Cut { .. } => None,
+        };
+        self.steps.iter().filter_map(name).collect()
+    }
+
     /// What each step has done so far.
     #[must_use]
     pub fn report(&self) -> ChainReport {
@@ -176,9 +189,7 @@ impl Chain {
 
     /// Bindings for the schema of a batch, made once. What does not fit is told once.
     fn bindings(&self, schema: &Arc<AlertSchema>) -> Arc<[Binding]> {
-        let find = |known: &[(Arc<AlertSchema>, Arc<[Binding]>)]| {
-            known.iter().find(|(s, _)| Arc::ptr_eq(s, schema)).map(|(_, b)| b.clone())
-        };
+        let find = |known: &[Known]| known.iter().find(|(s, _)| Arc::ptr_eq(s, schema)).map(|(_, b)| b.clone());
         // A poisoned lock still guards a whole list: entries are made before they are pushed.
         if let Some(known) = find(&self.bindings.read().unwrap_or_else(PoisonError::into_inner)) {
             return known;

@@ -1,7 +1,7 @@
 //! The condition of an output: the only place in `publish` that knows the filter expressions.
 
 use arrow_array::{ArrayRef, BooleanArray};
-use arrow_schema::FieldRef;
+use arrow_schema::{FieldRef, Schema};
 
 use crate::alert::{AlertBatch, Fault};
 use crate::filter::{Bound, Expression, FilterError};
@@ -16,6 +16,11 @@ pub(super) struct Condition {
 #[derive(Debug)]
 pub(super) struct BoundCondition {
     bound: Bound,
+}
+
+/// Whether a condition fits a schema.
+pub(super) fn check(text: &str, schema: &Schema, annotations: &[FieldRef]) -> Result<(), FilterError> {
+    Expression::parse(text)?.bind(schema, annotations).map(drop)
 }
 
 impl Condition {

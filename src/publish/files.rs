@@ -68,6 +68,14 @@ impl Drop for OpenFile {
 impl FileTopic {
     /// Makes the folder and takes away what a crash of the same component left unsealed.
     pub(super) fn open(folder: &Path, component: &str, topic: &str, report: ReportHandle, output: usize) -> Result<Self, Fault> {
+        for name in [component, topic] {
+            let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(good) {
+                let reason =
+                    format!("`{name}` cannot be part of a file name: letters, digits, `.`, `_` and `-` only, no `.` in front");
+                return Err(Fault::defect(reason));
+            }
+        }
         let folder = folder.join(topic);
         create_folder(&folder)?;
         let prefix = format!(".{component}-{output}-");
@@ -173,9 +181,17 @@ fn environment(what: &str, path: &Path, error: &io::Error) -> Fault {
     Fault::environment(format!("{} cannot be {what}: {error}; see to the disk and the rights of its folder", path.display()))
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it, durably.
 pub(super) fn create_folder(folder: &Path) -> Result<(), Fault> {
-    fs::create_dir_all(folder).map_err(|e| environment("made", folder, &e))
+    let missing: Vec<&Path> = folder.ancestors().take_while(|a| !a.as_os_str().is_empty() && !a.exists()).collect();
+    fs::create_dir_all(folder).map_err(|e| environment("made", folder, &e))?;
+    missing.into_iter().try_for_each(sync_parent)
+}
+
+/// Makes the name of a file or folder durable.
+fn sync_parent(path: &Path) -> Result<(), Fault> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| environment("synced", folder, &e))
 }
 
 fn create_new(path: &Path) -> Result<File, Fault> {
@@ -190,8 +206,7 @@ fn publish(staging: &Path, path: &Path) -> Result<bool, Fault> {
         Err(e) => return Err(environment("named", path, &e)),
     }
     fs::remove_file(staging).map_err(|e| environment("removed", staging, &e))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| environment("synced", folder, &e))?;
+    sync_parent(path)?;
     Ok(true)
 }
 

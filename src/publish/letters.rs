@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct TopicLetters {
     cluster: Cluster,
     topic: String,
-    patience: Duration,
+    pub(super) patience: Duration,
     channel: Mutex<Channel<usize>>,
 }
 

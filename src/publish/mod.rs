@@ -33,8 +33,11 @@ use std::time::{Duration, Instant};
 pub use letters::TopicLetters;
 pub use report::{OutputReport, PublishReport, ReportHandle};
 
+use arrow_schema::{FieldRef, Schema};
+
 use crate::alert::{Decoded, Fault, LetterBox, Sink};
 use crate::config::{Publish, PublishFormat, PublishTarget};
+use crate::filter::FilterError;
 use crate::ledger::{Ledger, SinkId};
 use channel::Cluster;
 use edition::{Editions, Frame};
@@ -53,6 +56,19 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// How long one look at the delivery reports lasts while waiting.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// Binds the conditions of the outputs against a schema that is known before anything starts.
+///
+/// # Errors
+/// The place of the first output whose condition does not fit, and why.
+pub fn check(outputs: &[Publish], schema: &Schema, annotations: &[FieldRef]) -> Result<(), (usize, FilterError)> {
+    for (at, output) in outputs.iter().enumerate() {
+        if let Some(text) = &output.condition {
+            condition::check(text, schema, annotations).map_err(|e| (at, e))?;
+        }
+    }
+    Ok(())
+}
+
 /// What the sink is told of the house around it.
 pub struct PublishContext {
     /// Name of the pipeline; it becomes part of the Kafka client id and of the names of unsealed files.
@@ -63,6 +79,8 @@ pub struct PublishContext {
     pub ledger: Ledger,
     /// Where messages go that nobody takes.
     pub letters: Arc<dyn LetterBox>,
+    /// Counts what is done, also over several generations of the sink.
+    pub report: ReportHandle,
 }
 
 /// Sends alerts to all outputs of a pipeline.
@@ -81,7 +99,7 @@ impl PublishSink {
     /// # Errors
     /// When a condition or a property of the Kafka client is wrong (a defect) or a folder cannot be used (the environment).
     pub fn open(outputs: &[Publish], context: PublishContext) -> Result<PublishSink, Fault> {
-        let report = ReportHandle::new(outputs.iter().map(|o| o.topic.as_str()));
+        let report = context.report.clone();
         let mut sink = PublishSink {
             context,
             outputs: Vec::new(),
@@ -99,10 +117,10 @@ impl PublishSink {
                 })?),
                 PublishTarget::Files { folder } => {
                     let (component, report) = (&sink.context.component, sink.report.clone());
-                    Target::Files(FileTopic::open(folder, component, &settings.topic, report, at)?)
+                    Target::Files(Box::new(FileTopic::open(folder, component, &settings.topic, report, at)?))
                 }
             };
-            if let PublishFormat::Confluent { schemas } = &settings.format
+            if let (Target::Kafka(_), PublishFormat::Confluent { schemas }) = (&target, &settings.format)
                 && !sink.ids.contains_key(schemas)
             {
                 sink.ids.insert(schemas.clone(), SchemaIds::open(schemas)?);
@@ -110,18 +128,6 @@ impl PublishSink {
             sink.outputs.push(Output::open(settings, target)?);
         }
         Ok(sink)
-    }
-
-    /// Reads the counters while the sink runs in its thread.
-    #[must_use]
-    pub fn handle(&self) -> ReportHandle {
-        self.report.clone()
-    }
-
-    /// What became of the outputs so far.
-    #[must_use]
-    pub fn report(&self) -> PublishReport {
-        self.report.report()
     }
 
     /// Outputs to the same cluster share a producer.

@@ -18,7 +18,7 @@ pub(super) enum Target {
     /// To the cluster with this place in the sink.
     Kafka(usize),
     /// To files.
-    Files(FileTopic),
+    Files(Box<FileTopic>),
 }
 
 /// An output with what it has learnt of each edition.

@@ -1,7 +1,8 @@
 //! What was published, counted while it happens.
 //!
-//! May depend on: nothing. The counters are read from any thread while the sink runs in its own.
+//! May depend on: `config`. The counters are read from any thread while the sink runs in its own.
 
+use crate::config::Publish;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,8 +55,10 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
 }
 
 impl ReportHandle {
-    pub(super) fn new<'a>(topics: impl Iterator<Item = &'a str>) -> Self {
-        Self { counters: topics.map(|topic| Counters { topic: topic.to_owned(), ..Counters::default() }).collect() }
+    /// Counters for these outputs, all zero.
+    #[must_use]
+    pub fn new(outputs: &[Publish]) -> Self {
+        Self { counters: outputs.iter().map(|o| Counters { topic: o.topic.clone(), ..Counters::default() }).collect() }
     }
 
     pub(super) fn of(&self, output: usize) -> &Counters {

@@ -45,7 +45,7 @@ const ARCHIVE: SinkId = SinkId(0);
 /// The only place that knows how a schema is made.
 fn alert_schema(fingerprint: u64, arrow: &RecordBatch) -> Arc<AlertSchema> {
     let json = format!(r#"{{"type": "record", "name": "alert{fingerprint}", "fields": []}}"#);
-    Arc::new(AlertSchema { fingerprint, name: "alert".into(), json: json.into(), arrow: arrow.schema() })
+    AlertSchema::of_columns(fingerprint, &json, arrow.schema())
 }
 
 fn survey() -> Arc<config::Survey> {

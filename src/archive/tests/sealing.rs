@@ -222,3 +222,19 @@ fn a_disk_that_refuses_leaves_nothing_visible_and_acknowledges_nothing() {
     assert_eq!(house.rows(), offsets(0, 0..20));
     house.assert_settled(20);
 }
+
+#[test]
+fn without_an_archive_the_letters_sink_accounts_for_the_rows() {
+    let home = tempfile::tempdir().unwrap();
+    let letters = Arc::new(crate::letters::FolderLetters::open(home.path()).unwrap());
+    let ledger = Ledger::default();
+    ledger.start_generation(1, &[ARCHIVE]);
+    let mut alerts = plain(0, 0..10);
+    alerts.parts[0].buffers = vec![arrow_buffer::Buffer::from(b"Obj\x01".to_vec())];
+    alerts.letters = vec![alerts.parts[0].letter(3, &alerts.token, "process", "a step failed".into())];
+    ledger.begin(&alerts.token, 11);
+    ledger.decoded(&alerts.token, alerts.alerts() as u64);
+    crate::letters::LetterSink::new(letters, ledger.clone(), ARCHIVE, true).accept(&alerts).unwrap();
+    let sums = ledger.totals();
+    assert_eq!((sums.archived, sums.skipped, sums.dead, sums.imbalance), (0, 10, 1, 0));
+}

@@ -33,8 +33,6 @@ pub(super) fn client(config: &KafkaSource, queue_bytes: u64, partitions: usize) 
         .set("bootstrap.servers", &config.brokers)
         .set("group.id", &config.group)
         .set("auto.offset.reset", if config.start == Start::Latest { "latest" } else { "earliest" })
-        // A member that joins takes only what it gets: the others read on, and commit while the group is settled.
-        .set("partition.assignment.strategy", "cooperative-sticky")
         .set("enable.partition.eof", if config.until_end { "true" } else { "false" })
         // `receive.message.max.bytes` follows `fetch.max.bytes` by itself.
         .set("fetch.max.bytes", response.to_string())
@@ -46,6 +44,11 @@ pub(super) fn client(config: &KafkaSource, queue_bytes: u64, partitions: usize) 
         // Tonight's topic is made when the night begins: five minutes, the default, are long to wait for it.
         .set("topic.metadata.refresh.interval.ms", "30000")
         .set("log.connection.close", "false");
+    if config.properties.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
+        // A member that joins takes only what it gets: the others read on, and commit while the group is settled. With the
+        // newer protocol the broker decides, and the property is refused.
+        client.set("partition.assignment.strategy", "cooperative-sticky");
+    }
     for (key, value) in &config.properties {
         client.set(key, value);
     }

@@ -1,0 +1,152 @@
+//! The configuration of a measured run, written as JSON, which is YAML too.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// Where the alerts of a run come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// The program's own simulator.
+    Memory {
+        /// Alerts.
+        count: u64,
+        /// Alerts per second.
+        rate: Option<f64>,
+        /// Seed.
+        seed: u64,
+        /// Partitions.
+        partitions: u32,
+    },
+    /// A folder of packets.
+    Files(PathBuf),
+    /// A topic.
+    Kafka {
+        /// Brokers.
+        brokers: String,
+        /// Topic.
+        topic: String,
+        /// Consumer group, new for each run.
+        group: String,
+    },
+}
+
+/// What is done with them.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Survey profile, by name or file.
+    pub(crate) survey: String,
+    /// Conditions, one cut each.
+    pub(crate) cuts: Vec<String>,
+    /// Catalogues, one cross-match each.
+    pub(crate) catalogues: Vec<PathBuf>,
+    /// Radius of the cross-matches, arcseconds.
+    pub(crate) radius: f64,
+    /// Where they are published.
+    pub(crate) publish: Option<Output>,
+    /// Threads that decode; `None` leaves it to the program.
+    pub(crate) threads: Option<u32>,
+}
+
+/// Where a run publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Files in the working folder.
+    Files,
+    /// A topic of these brokers.
+    Topic {
+        /// Brokers.
+        brokers: String,
+        /// Topic.
+        topic: String,
+    },
+}
+
+/// The configuration of a run that keeps everything below `folder`. All paths are absolute, so that it can be run from anywhere.
+pub(crate) fn write(origin: &Origin, plan: &Plan, folder: &Path) -> Value {
+    let mut source = match origin {
+        Origin::Memory { count, rate, seed, partitions } => {
+            json!({ "simulator": { "count": count, "rate": rate, "seed": seed, "partitions": partitions, "catalog": plan.catalogues.first() } })
+        }
+        Origin::Files(path) => json!({ "files": { "path": path } }),
+        Origin::Kafka { brokers, topic, group } => {
+            json!({ "kafka": { "brokers": brokers, "topics": [topic], "group": group, "start": "earliest", "until_end": true } })
+        }
+    };
+    // What is null is left to the program.
+    if let Some(simulator) = source.get_mut("simulator").and_then(Value::as_object_mut) {
+        simulator.retain(|_, value| !value.is_null());
+    }
+    let mut steps: Vec<Value> = plan.cuts.iter().map(|condition| json!({ "cut": { "where": condition } })).collect();
+    for (catalogue, number) in plan.catalogues.iter().zip(1..) {
+        let radius = format!("{} arcsec", plan.radius);
+        // The same catalogue may be given several times, to measure many with one file.
+        steps.push(json!({ "crossmatch": { "catalog": catalogue, "radius": radius, "id": format!("catalogue{number}") } }));
+    }
+    let publish = match &plan.publish {
+        None => json!([]),
+        Some(Output::Files) => json!([{ "topic": "bench", "format": "container", "files": folder.join("published") }]),
+        Some(Output::Topic { brokers, topic }) => json!([{ "topic": topic, "format": "container", "brokers": brokers }]),
+    };
+    let mut service = json!({ "data": folder.join("data") });
+    if let Some(threads) = plan.threads {
+        service["threads"] = json!(threads);
+    }
+    json!({
+        "service": service,
+        "components": [{
+            "name": "bench",
+            "type": "pipeline",
+            "survey": plan.survey,
+            "source": source,
+            "steps": steps,
+            "archive": { "root": folder.join("archive") },
+            "publish": publish,
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan { survey: "ztf".to_owned(), cuts: Vec::new(), catalogues: Vec::new(), radius: 1.5, publish: None, threads: None }
+    }
+
+    #[test]
+    fn the_simulator_gets_what_was_asked_for_and_no_nulls() {
+        let origin = Origin::Memory { count: 100, rate: None, seed: 3, partitions: 4 };
+        let component = &write(&origin, &plan(), Path::new("/work"))["components"][0];
+        assert_eq!(component["source"], json!({ "simulator": { "count": 100, "seed": 3, "partitions": 4 } }));
+        assert_eq!(component["archive"], json!({ "root": "/work/archive" }));
+        assert_eq!((&component["steps"], &component["publish"]), (&json!([]), &json!([])));
+    }
+
+    #[test]
+    fn a_topic_is_read_once_to_its_end() {
+        let origin = Origin::Kafka { brokers: "b:1".to_owned(), topic: "t".to_owned(), group: "g".to_owned() };
+        let source = &write(&origin, &plan(), Path::new("/work"))["components"][0]["source"];
+        let expected =
+            json!({ "kafka": { "brokers": "b:1", "topics": ["t"], "group": "g", "start": "earliest", "until_end": true } });
+        assert_eq!(*source, expected);
+    }
+
+    #[test]
+    fn steps_and_outputs_are_those_of_the_plan() {
+        let catalogue = PathBuf::from("/c.csv");
+        let publish = Some(Output::Topic { brokers: "b:1".to_owned(), topic: "out".to_owned() });
+        let cuts = vec!["candidate.rb >= 0.55".to_owned()];
+        let plan = Plan { cuts, catalogues: vec![catalogue.clone(), catalogue], publish, threads: Some(2), ..plan() };
+        let all = write(&Origin::Files("/p".into()), &plan, Path::new("/work"));
+        let component = &all["components"][0];
+        assert_eq!(component["steps"].as_array().map(Vec::len), Some(3));
+        assert_eq!(component["steps"][0], json!({ "cut": { "where": "candidate.rb >= 0.55" } }));
+        assert_eq!(
+            component["steps"][2],
+            json!({ "crossmatch": { "catalog": "/c.csv", "radius": "1.5 arcsec", "id": "catalogue2" } })
+        );
+        assert_eq!(component["publish"][0]["brokers"], "b:1");
+        assert_eq!(all["service"], json!({ "data": "/work/data", "threads": 2 }));
+    }
+}

@@ -1,0 +1,122 @@
+//! A topic: is it there, creating it, and what it holds.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::error::Error;
+
+/// How long brokers may take to answer a question.
+const ANSWER: Duration = Duration::from_secs(15);
+/// Messages that are looked at for the mean size.
+const SAMPLE: usize = 300;
+
+/// Partitions of a topic, which is created with `wanted` of them where it isn't there.
+pub(crate) fn ensure<C: ClientContext>(
+    client: &Client<C>,
+    brokers: &str,
+    topic: &str,
+    wanted: Option<u32>,
+) -> Result<usize, Error> {
+    if let Some(found) = partitions(client, brokers, topic)? {
+        return match wanted {
+            Some(wanted) if wanted as usize != found => Err(Error::Partitions { topic: topic.to_owned(), found, wanted }),
+            _ => Ok(found),
+        };
+    }
+    let Some(wanted) = wanted else {
+        return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
+    };
+    let failed = |error| Error::kafka(format!("create topic {topic}"), brokers)(error);
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().map_err(failed)?;
+    // -1: the brokers' own default replication.
+    let new = NewTopic::new(topic, wanted as i32, TopicReplication::Fixed(-1)).set("max.message.bytes", "10485760");
+    let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+    for result in block_on(admin.create_topics([&new], &options)).map_err(failed)? {
+        result.map_err(|(topic, code)| Error::Create { topic, reason: code.to_string() })?;
+    }
+    Ok(wanted as usize)
+}
+
+/// Partitions of a topic, if it is there. Asks for all topics, because asking for one may create it.
+fn partitions<C: ClientContext>(client: &Client<C>, brokers: &str, topic: &str) -> Result<Option<usize>, Error> {
+    let metadata = client.fetch_metadata(None, ANSWER).map_err(Error::kafka("list the topics", brokers))?;
+    Ok(metadata.topics().iter().find(|found| found.name() == topic).map(|found| found.partitions().len()))
+}
+
+/// What a topic holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Holding {
+    /// Messages, by the offsets of its partitions.
+    pub(crate) messages: u64,
+    /// Mean size of the first few, bytes.
+    pub(crate) mean_bytes: f64,
+}
+
+/// Looks at a topic, without a consumer group.
+pub(crate) fn look(brokers: &str, topic: &str) -> Result<Holding, Error> {
+    let failed = |error| Error::kafka(format!("read topic {topic}"), brokers)(error);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "skysluice-loadgen")
+        .set("enable.auto.commit", "false")
+        .create()
+        .map_err(failed)?;
+    let Some(count) = partitions(consumer.client(), brokers, topic)? else {
+        return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
+    };
+    let mut messages = 0;
+    let mut list = TopicPartitionList::new();
+    for partition in 0..count as i32 {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, ANSWER).map_err(failed)?;
+        if high > low {
+            messages += (high - low) as u64;
+            list.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+        }
+    }
+    if messages == 0 {
+        return Err(Error::Empty { topic: topic.to_owned() });
+    }
+    consumer.assign(&list).map_err(failed)?;
+    let (mut seen, mut bytes) = (0, 0);
+    while seen < SAMPLE.min(messages as usize) {
+        match consumer.poll(ANSWER) {
+            Some(message) => {
+                bytes += message.map_err(failed)?.payload_len();
+                seen += 1;
+            }
+            // Offsets may count transaction markers, which are no messages.
+            None => break,
+        }
+    }
+    Ok(Holding { messages, mean_bytes: bytes as f64 / seen.max(1) as f64 })
+}
+
+/// Wakes a thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for the one future that this program has: creating a topic.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The shell of a sink. A sink holds state of many batches, so it is never mended in place: its failure ends the generation.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use super::transform::catch;
+use super::{Alive, Mail, Replay, Shell};
+use crate::alert::{Decoded, Fault, FaultKind, LetterBox, Sink};
+use crate::ledger::{Handled, SinkId};
+
+/// How often a sink looks at the clock, at delivery reports and at the wish to seal.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What a sink's actor is made of.
+pub struct SinkParts {
+    /// Name, supervisor, heartbeat.
+    pub shell: Shell,
+    /// The sink.
+    pub sink: Box<dyn Sink>,
+    /// Its place in the ledger.
+    pub id: SinkId,
+    /// Whether its rows count in the sums (one sink of the pipeline does).
+    pub accounts: bool,
+    /// Where a message goes that it fails on again and again.
+    pub letters: Arc<dyn LetterBox>,
+    /// Bound of the mailbox.
+    pub mailbox: usize,
+}
+
+/// The actor.
+pub struct SinkActor {
+    parts: SinkParts,
+    failed: bool,
+    _alive: Alive,
+}
+
+impl SinkActor {
+    /// Starts the actor in an arbiter.
+    pub fn start_in(arbiter: &ArbiterHandle, parts: SinkParts) -> Addr<Self> {
+        let alive = Alive::new(&parts.shell);
+        Self::start_in_arbiter(arbiter, move |ctx| {
+            ctx.set_mailbox_capacity(parts.mailbox);
+            Self { parts, failed: false, _alive: alive }
+        })
+    }
+
+    fn guarded(&mut self, call: impl FnOnce(&mut SinkParts) -> Result<(), Fault>) -> Result<(), Fault> {
+        let watch = self.parts.shell.watch.clone();
+        let _busy = watch.busy();
+        catch(|| call(&mut self.parts))
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        // What comes after is read again by the next generation.
+        self.failed = true;
+        self.parts.shell.fail(fault);
+    }
+
+    fn take(&mut self, batch: &Decoded) -> Result<(), Fault> {
+        let stage = self.parts.shell.stage;
+        if let Some(reason) = self.parts.shell.suspects.poison(stage, &batch.token) {
+            let rows = batch.rows() as u64;
+            tracing::error!(stage, origin = %batch.token.origin, start = batch.token.span.start, reason, "message goes to the dead letters");
+            let buried = batch.clone().bury(stage, &reason);
+            self.parts.letters.put(&buried.letters[batch.letters.len()..])?;
+            self.parts.shell.suspects.count_buried();
+            let dead = if self.parts.accounts { rows } else { 0 };
+            self.parts.shell.ledger.acknowledge(self.parts.id, &batch.token, Handled { dead, ..Handled::default() });
+            return Ok(());
+        }
+        self.guarded(|parts| {
+            parts.shell.injector.strike(stage, batch.span())?;
+            parts.sink.accept(batch)
+        })
+    }
+}
+
+impl Actor for SinkActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(TICK, |actor, _| {
+            if actor.failed {
+                return;
+            }
+            let seal = actor.parts.shell.ledger.seal_asked();
+            let result = actor.guarded(|parts| {
+                parts.sink.tick(Instant::now())?;
+                if seal { parts.sink.seal() } else { Ok(()) }
+            });
+            if let Err(fault) = result {
+                actor.fail(fault);
+            }
+        });
+    }
+}
+
+impl Handler<Mail<Decoded>> for SinkActor {
+    type Result = ();
+
+    fn handle(&mut self, Mail(batch): Mail<Decoded>, _: &mut Self::Context) {
+        if self.failed {
+            return;
+        }
+        if let Err(fault) = self.take(&batch) {
+            if fault.kind == FaultKind::Defect {
+                let messages: HashSet<i64> = batch.parts.iter().flat_map(|p| p.rows.iter().map(|r| r.offset)).collect();
+                self.parts.shell.suspects.accuse(self.parts.shell.stage, &batch.token, messages.len(), &fault.message);
+            }
+            self.fail(fault);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a run did, for people (printed at exit) and for programs (`--report FILE`, JSON).
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::usage;
+use crate::actor::End;
+use crate::pipeline::Summary;
+
+/// A run of all components of a file.
+pub struct Report {
+    /// One per component, in the order of the file.
+    pub components: Vec<Summary>,
+    /// Wall-clock time of the run.
+    pub time: Duration,
+    /// Processor seconds of the process.
+    pub cpu_seconds: f64,
+}
+
+impl Report {
+    /// The report of a run that took `time`.
+    #[must_use]
+    pub fn new(components: Vec<Summary>, time: Duration) -> Self {
+        Self { components, time, cpu_seconds: usage::cpu_seconds() }
+    }
+
+    /// As JSON; the keys are part of the command line's promise.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let components: Vec<Value> = self.components.iter().map(component).collect();
+        json!({
+            "components": components,
+            "seconds": self.time.as_secs_f64(),
+            "cpu_seconds": self.cpu_seconds,
+            "max_rss_bytes": usage::max_rss_bytes(),
+            "generations": self.components.iter().map(|c| c.outcome.generations).max().unwrap_or(0),
+            "first_fault": self.components.iter().find_map(|c| c.outcome.cause.clone()),
+        })
+    }
+
+    /// Writes the JSON to a file.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write(&self, path: &Path) -> Result<(), String> {
+        fs::write(path, format!("{:#}\n", self.json())).map_err(|e| format!("report {}: {e}", path.display()))
+    }
+
+    /// Prints the sums of every component.
+    pub fn print(&self) {
+        let seconds = self.time.as_secs_f64().max(1e-9);
+        for c in &self.components {
+            let t = &c.totals;
+            let per_alert = if t.alerts == 0 { 0.0 } else { self.cpu_seconds * 1e6 / t.alerts as f64 };
+            println!(
+                "{}: {} alerts in {seconds:.1} s, {:.0}/s, {per_alert:.0} us of processor time an alert",
+                c.name,
+                t.alerts,
+                t.alerts as f64 / seconds
+            );
+            println!("  {}", sums(c));
+            for s in &c.steps.steps {
+                println!("  {}", step(s));
+            }
+            for output in &c.published.outputs {
+                println!("  published to {}: {} messages, {} bytes", output.topic, output.messages, output.bytes);
+            }
+            if let Some(cause) = &c.outcome.cause {
+                println!(
+                    "  generations: {}, stages rebuilt in place: {}, first fault: {cause}",
+                    c.outcome.generations, c.outcome.rebuilt
+                );
+            }
+            for (origin, p) in c.partitions.iter().filter(|(_, p)| p.imbalance > 0) {
+                eprintln!("error: {origin}: {} alerts are not accounted for; please report this", p.imbalance);
+            }
+        }
+    }
+
+    /// The exit code that the run deserves.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let one = |c: &Summary| match c.outcome.end {
+            End::GaveUp => super::exit::GAVE_UP,
+            End::CutShort => super::exit::CUT_SHORT,
+            End::Finished | End::Stopped if c.totals.imbalance > 0 => super::exit::FAILED,
+            End::Finished | End::Stopped => super::exit::OK,
+        };
+        self.components.iter().map(one).find(|code| *code != super::exit::OK).unwrap_or(super::exit::OK)
+    }
+}
+
+/// The conservation sums of a component as one line.
+#[must_use]
+pub fn sums(c: &Summary) -> String {
+    let t = &c.totals;
+    let holds = if t.imbalance == 0 { "balanced" } else { "NOT BALANCED" };
+    format!(
+        "in {} = archived {} + skipped {} + dead-lettered {} ({holds}; {} messages)",
+        t.alerts, t.archived, t.skipped, t.dead, t.messages
+    )
+}
+
+fn step(s: &crate::process::StepReport) -> String {
+    match s.kind {
+        "crossmatch" => {
+            format!("step {}: {} alerts with a match, {} matches, {} not tried", s.name, s.matched_alerts, s.matches, s.not_tried)
+        }
+        _ => format!("step {}: {} passed, {} skipped, {} unknown, {} errors", s.name, s.passed, s.skipped, s.unknown, s.errors),
+    }
+}
+
+fn component(c: &Summary) -> Value {
+    let t = &c.totals;
+    let published: serde_json::Map<String, Value> = c
+        .published
+        .outputs
+        .iter()
+        .map(|o| {
+            (o.topic.clone(), json!({ "messages": o.messages, "bytes": o.bytes, "too_large": o.too_large, "errors": o.errors }))
+        })
+        .collect();
+    let steps: Vec<Value> = c
+        .steps
+        .steps
+        .iter()
+        .map(|s| {
+            json!({ "name": s.name, "kind": s.kind, "passed": s.passed, "skipped": s.skipped, "unknown": s.unknown, "errors": s.errors,
+                "matched_alerts": s.matched_alerts, "matches": s.matches, "not_tried": s.not_tried })
+        })
+        .collect();
+    json!({
+        "name": c.name,
+        "end": format!("{:?}", c.outcome.end).to_lowercase(),
+        "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
+        "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
+        "published": published, "steps": steps,
+        "latency_ms": { "p50": c.latency[0], "p99": c.latency[1], "max": c.latency[2] },
+    })
+}

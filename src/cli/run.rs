@@ -1,0 +1,77 @@
+//! `skysluice run FILE`, and running prepared settings for other subcommands.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::report::Report;
+use super::status::Status;
+use super::{exit, fail};
+use crate::actor::StopSignal;
+use crate::config::{self, Settings};
+use crate::pipeline::{self, Pipeline, PrepareError};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file.
+    file: PathBuf,
+    /// Write what the run did to this file as JSON when it ends.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+/// Runs the components of a file.
+#[must_use]
+pub fn run(args: &Args) -> ExitCode {
+    let settings = match config::load(&args.file) {
+        Ok(settings) => settings,
+        Err(problem) => {
+            eprint!("{problem}");
+            return ExitCode::from(exit::CONFIGURATION);
+        }
+    };
+    let report = match run_settings(&settings) {
+        Ok(report) => report,
+        Err(code) => return code,
+    };
+    report.print();
+    if let Some(path) = &args.report
+        && let Err(message) = report.write(path)
+    {
+        return fail(&message);
+    }
+    ExitCode::from(report.exit_code())
+}
+
+/// Runs the components of checked settings until all have ended.
+///
+/// # Errors
+/// The exit code when nothing could be started; the reason has been printed.
+pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
+    let stop = StopSignal::listen().map_err(|e| fail(&format!("signals: {e}")))?;
+    let pool = pipeline::pool(settings.service.threads).map_err(|e| refuse(settings, 0, &e))?;
+    let pipelines: Vec<Pipeline> = (0..settings.components.len())
+        .map(|i| Pipeline::prepare(settings, i, stop.clone(), pool.clone()).map_err(|e| refuse(settings, i, &e)))
+        .collect::<Result<_, _>>()?;
+    let started = Instant::now();
+    let ledgers = pipelines.iter().map(Pipeline::ledger).collect();
+    let status = Status::start(ledgers);
+    let pipelines = Arc::new(pipelines);
+    let summaries = std::thread::scope(|scope| {
+        let threads: Vec<_> = pipelines.iter().map(|p| scope.spawn(|| p.run())).collect();
+        threads.into_iter().map(|t| t.join()).collect::<Result<Vec<_>, _>>()
+    });
+    drop(status);
+    let summaries = summaries.map_err(|_| fail("a supervisor panicked; what is not committed will be read again"))?;
+    Ok(Report::new(summaries, started.elapsed()))
+}
+
+fn refuse(settings: &Settings, component: usize, error: &PrepareError) -> ExitCode {
+    if let PrepareError::Fault(fault) = error {
+        return fail(&fault.to_string());
+    }
+    eprint!("{}", super::validate::at_its_place(settings, component, error));
+    ExitCode::from(exit::CONFIGURATION)
+}
