@@ -12,6 +12,7 @@ import sys
 import pyarrow
 import pyarrow.parquet
 
+from matches import Catalog
 from packets import read_container
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,6 +22,26 @@ RECEIVED = datetime.datetime(2026, 11, 9, 3, 30, tzinfo=datetime.timezone.utc)
 def run(script, *arguments):
     done = subprocess.run([sys.executable, os.path.join(HERE, script), *arguments], capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
+
+
+def matches(folder):
+    """What is wrong with the judge of annotations."""
+    with open(f"{folder}/catalog.csv", "w") as file:
+        file.write("id,ra,dec\nnear,10.0,20.0\nfar,10.0,20.001\n")
+    catalog = Catalog(f"{folder}/catalog.csv", "c", 1.5)
+    match = {
+        "candid": "7", "candra": 10.0, "canddec": 20.0002, "catalogid": "c", "sourceid": "near", "sourcera": 10.0,
+        "sourcedec": 20.0, "distance": 0.72,
+    }
+    judge = lambda **spoilt: catalog.check(7, 10.0, 20.0002, {"matches": 1, "crossmatches": [{**match, **spoilt}]})[0]
+    problems = [f"not content with a right match: {judge()}"] if judge() else []
+    for spoilt in ({"distance": 0.7201}, {"sourceid": "far"}, {"candra": 10.1}, {"sourcedec": 20.001}, {"candid": "8"}, {"catalogid": "d"}):
+        if not judge(**spoilt):
+            problems.append(f"{spoilt} is not found")
+    for record in ({"matches": 0, "crossmatches": []}, {"matches": None, "crossmatches": None}, {"matches": 2, "crossmatches": [match] * 2}):
+        if not catalog.check(7, 10.0, 20.0002, record)[0]:
+            problems.append(f"{record} is not found")
+    return problems
 
 
 def main():
@@ -64,7 +85,7 @@ def main():
         data = rows[0]["cutoutScience"]["stampData"]
         rows[0]["cutoutScience"]["stampData"] = data[:-1] + bytes([data[-1] ^ 1])
 
-    problems = []
+    problems = matches(folder)
     compared, counted = judge("whole", lambda rows: None)
     if compared[0] or counted[0]:
         problems.append(f"not content with a good archive: {compared} {counted}")
