@@ -28,10 +28,14 @@ const CONTAINERS: [(&str, &str); 7] = [
     ("turbo", "turbo"),
 ];
 
-/// Packets that can't be decoded, with a part of the reason. Today there are none.
-const UNDECODABLE: [(&str, &str); 0] = [];
+/// Packets that can't be decoded, with a part of the reason.
+///
+/// WINTER's schema has two fields of one name in its record `candidate`, which the Avro specification forbids and columns can't
+/// hold; fastavro lets the later one win.
+const UNDECODABLE: [(&str, &str); 2] =
+    [("winter/3608694.avro", "Duplicate field name sgmag1"), ("winter/3608701.avro", "Duplicate field name sgmag1")];
 
-/// Packets in a topic of four partitions.
+/// Packets in a topic of four partitions: their names by partition and offset, and what readers have to find of them.
 struct Sent {
     topic: String,
     names: BTreeMap<(i32, i64), String>,
@@ -48,7 +52,9 @@ fn send(kafka: &Kafka, prefix: &str, packets: &[Packet], payload: impl Fn(&Packe
     let placed: Vec<Placed> = kafka.produce(&topic, messages);
     let mut sent = Sent { topic, names: BTreeMap::new(), manifest: Manifest::default() };
     for (packet, place) in packets.iter().zip(placed) {
-        sent.manifest.add(&sent.topic, place, &packet.path);
+        if !UNDECODABLE.iter().any(|(name, _)| *name == packet.name) {
+            sent.manifest.add(&sent.topic, place, &packet.path);
+        }
         sent.names.insert((place.partition, place.offset), packet.name.clone());
     }
     sent
@@ -98,27 +104,33 @@ fn every_field_of_every_archived_row_is_as_fastavro_reads_it() {
     let (report, log) = Run::start(&scratch, "roundtrip", &configuration, None).finish(Duration::from_secs(180));
     assert_eq!(report.generations, 1, "{log}");
 
-    let mut undecodable = Vec::new();
     for (name, _, sent, _) in &all {
-        for letter in oracle::letters(&python, &config::letters(folder, name)) {
-            let origin = (letter["partition"].as_i64().unwrap() as i32, letter["offset"].as_i64().unwrap());
-            undecodable.push((sent.names[&origin].clone(), letter["reason"].as_str().unwrap().to_owned()));
-        }
+        let letters = oracle::letters(&python, &config::letters(folder, name));
+        let found: Vec<(&str, &str)> = letters
+            .iter()
+            .map(|l| {
+                let origin = (l["partition"].as_i64().unwrap() as i32, l["offset"].as_i64().unwrap());
+                (sent.names[&origin].as_str(), l["reason"].as_str().unwrap())
+            })
+            .collect();
+        let expected = UNDECODABLE.iter().filter(|(packet, _)| sent.names.values().any(|n| n == packet));
+        let right =
+            expected.clone().all(|(packet, why)| found.iter().any(|(name, reason)| name == packet && reason.contains(why)));
+        assert!(right && found.len() == expected.count(), "packets of {name} that could not be decoded: {found:#?}");
     }
-    let known = undecodable.iter().all(|(n, r)| UNDECODABLE.iter().any(|(name, reason)| n == name && r.contains(reason)));
-    assert!(known, "packets that could not be decoded: {undecodable:#?}");
 
     for (name, _, sent, _) in &all {
         let component = report.component(name);
-        assert_eq!(component.messages, sent.manifest.len() as u64, "{component:?}");
+        assert_eq!(component.messages, sent.names.len() as u64, "{component:?}");
         let archive = config::archive(folder, name);
         let manifest = sent.manifest.write(&scratch, &format!("{name}.manifest.json"));
         let arguments = [archive.as_os_str(), manifest.as_os_str(), "--hour".as_ref(), "received".as_ref()];
         let compared = python.run("compare_archive.py", arguments);
         println!("{name}: {compared}");
         assert_eq!(compared["rows"], json!(sent.manifest.len()));
-        // A wrong profile would show as flags on every row.
-        assert!(name == "mixed" || compared["flagged"] == 0, "{name}: rows are flagged: {compared}");
+        // A wrong profile would show as flags on every row. The LSST packets of 7.0 to 7.4 have a time of 1480360995 days.
+        let flagged = if name == "lsst" { 5 } else { 0 };
+        assert!(name == "mixed" || compared["flagged"] == flagged, "{name}: rows are flagged: {compared}");
         let ends: Vec<_> = kafka.ends(&sent.topic).into_iter().map(|(low, high)| (high > low).then_some(high)).collect();
         assert_eq!(kafka.committed(&format!("roundtrip-{name}"), &sent.topic), ends, "offsets of {name}");
     }

@@ -24,9 +24,8 @@ fn outage() -> Duration {
 /// Watches a run for a while. It has to stay alive and within its memory.
 fn endure(run: &mut Run, time: Duration) -> u64 {
     let end = Instant::now() + time;
-    await_for("the outage to be over", time + Duration::from_secs(5), || {
-        run.assert_running();
-        let peak = run.process().peak_memory().unwrap();
+    run.await_for("an end of the outage", time + Duration::from_secs(5), |process| {
+        let peak = process.peak_memory().unwrap();
         assert!(peak < GIB, "resident memory has grown to {peak} bytes");
         (Instant::now() >= end).then_some(peak)
     })
@@ -53,17 +52,13 @@ fn a_broker_that_goes_and_comes_back_costs_nothing() {
     let component = config::pipeline(folder, "outage", "ztf", config::endless(&kafka, &[&input], "outage"), more);
     let configuration = config::file(folder, json!({ "memory": "128 MiB" }), vec![component]);
     let mut run = Run::start(&scratch, "outage", &configuration, None);
-    await_for("the first messages", Duration::from_secs(60), || {
-        run.assert_running();
-        (kafka.count(&output) >= 200).then_some(())
-    });
+    run.await_for("the first messages", Duration::from_secs(60), |_| (kafka.count(&output) >= 200).then_some(()));
     kafka.kill_9();
     endure(&mut run, outage());
     kafka.restart();
     // What comes after the outage arrives too, without a restart of the program.
     kafka.produce(&input, simulator::alerts(3, 500, 4));
-    await_for("all messages after the outage", Duration::from_secs(120), || {
-        run.assert_running();
+    run.await_for("all messages after the outage", Duration::from_secs(120), |_| {
         (kafka.count(&output) >= 3500 && oracle::origins(&kafka, &output).len() == 3500).then_some(())
     });
     run.terminate();
@@ -97,10 +92,7 @@ fn a_sink_that_stands_still_costs_neither_memory_nor_membership() {
     let component = config::pipeline(folder, "stalled", "ztf", config::endless(kafka, &[&input], "stalled"), more);
     let configuration = config::file(folder, json!({ "memory": "128 MiB" }), vec![component]);
     let mut run = Run::start(&scratch, "stalled", &configuration, None);
-    await_for("the first messages", Duration::from_secs(60), || {
-        run.assert_running();
-        (away.count(&output) >= 100).then_some(())
-    });
+    run.await_for("the first messages", Duration::from_secs(60), |_| (away.count(&output) >= 100).then_some(()));
     away.freeze();
     let before = members(kafka, "stalled");
     // Twice as long as `max.poll.interval.ms` and three times the session of `config::endless`.
@@ -109,10 +101,7 @@ fn a_sink_that_stands_still_costs_neither_memory_nor_membership() {
     let settled: i64 = kafka.committed("stalled", &input).into_iter().flatten().sum();
     assert!(settled < alerts.cast_signed(), "all was committed while nothing could be published");
     away.thaw();
-    await_for("all messages after the stall", Duration::from_secs(120), || {
-        run.assert_running();
-        (away.count(&output) >= alerts).then_some(())
-    });
+    run.await_for("all messages after the stall", Duration::from_secs(120), |_| (away.count(&output) >= alerts).then_some(()));
     run.terminate();
     let (report, _) = run.finish(Duration::from_secs(60));
     let ends = kafka.ends(&input);

@@ -231,6 +231,7 @@ impl Kafka {
     }
 }
 
+/// Messages of simulated nights are older than Kafka's usual week: nothing is deleted here.
 fn properties(node: &Node, controller: u16, folder: &Path, options: &Options) -> String {
     let Node { id, port, .. } = node;
     let (roles, listeners) = match id {
@@ -247,7 +248,7 @@ fn properties(node: &Node, controller: u16, folder: &Path, options: &Options) ->
          transaction.state.log.replication.factor={replicas}\ntransaction.state.log.min.isr=1\n\
          transaction.state.log.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n\
          group.min.session.timeout.ms=1000\nmessage.max.bytes=10485760\n\
-         replica.fetch.max.bytes=10485760\nauto.create.topics.enable=false\n",
+         replica.fetch.max.bytes=10485760\nauto.create.topics.enable=false\nlog.retention.ms=-1\n",
         logs.display()
     );
     options.properties.iter().for_each(|(key, value)| text.push_str(&format!("{key}={value}\n")));

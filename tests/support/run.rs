@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::scratch::{Process, Scratch};
-use super::tail;
+use super::{poll, tail};
 
 /// What `--report` holds after an orderly end.
 #[derive(Clone, Debug, Deserialize)]
@@ -118,6 +118,16 @@ impl Run {
     pub fn assert_running(&mut self) {
         let exited = self.process.exited();
         assert!(exited.is_none(), "{} has ended with {exited:?}; its log ends:\n{}", self.name, tail(&self.process.log(), 40));
+    }
+
+    /// Asks until there is an answer; the program has to run all the while. Its log is told with a failure.
+    pub fn await_for<T>(&mut self, what: &str, limit: Duration, mut ask: impl FnMut(&mut Process) -> Option<T>) -> T {
+        let found = poll(limit, || {
+            self.assert_running();
+            ask(&mut self.process)
+        });
+        let log = || tail(&self.process.log(), 40);
+        found.unwrap_or_else(|| panic!("{} ran {limit:?} without {what}; its log ends:\n{}", self.name, log()))
     }
 
     /// Asks it to stop, as systemd does.
