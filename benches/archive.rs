@@ -78,7 +78,8 @@ fn batches(cutouts: bool) -> Vec<Decoded> {
     let mut noise = Noise(42);
     let first = records(&mut noise, cutouts);
     // The archive takes the columns from the rows; of the schema it keeps the name and the text.
-    let schema = AlertSchema::parse(r#"{"type": "record", "name": "alert", "fields": [{"name": "id", "type": "long"}]}"#).unwrap();
+    let schema =
+        AlertSchema::parse(r#"{"type": "record", "name": "alert", "fields": [{"name": "id", "type": "long"}]}"#).unwrap();
     let origin = Arc::new(TopicPartition { topic: "bench".into(), partition: 0 });
     let batch = |number: usize, records: RecordBatch| {
         let start = (number * ROWS) as i64;
