@@ -17,18 +17,24 @@ HEADER = {
 }
 
 
-def without_defaults(schema):
-    """The schema without defaults, which don't matter to a reader of the writer's own schema: fastavro refuses the whole
-    schema where one is invalid (TURBO's null for an int)."""
+def readable(schema):
+    """The schema as fastavro can read it whole. Without defaults, which don't matter to a reader of the writer's own schema:
+    fastavro refuses all of it where one is invalid (TURBO's null for an int). Where a record has a name twice (WINTER's sgmag1)
+    fastavro's dictionary keeps the last; those before it get a number (sgmag1_1), so that they are compared too."""
     if isinstance(schema, list):
-        return [without_defaults(s) for s in schema]
+        return [readable(s) for s in schema]
     if isinstance(schema, dict):
         out = {k: v for k, v in schema.items() if k != "default"}
         for key in ("type", "items", "values"):
             if key in out:
-                out[key] = without_defaults(out[key])
+                out[key] = readable(out[key])
         if "fields" in out:
-            out["fields"] = [without_defaults(f) for f in out["fields"]]
+            out["fields"] = [readable(f) for f in out["fields"]]
+            names = [f["name"] for f in out["fields"]]
+            for i, name in enumerate(names):
+                if name in names[i + 1:]:
+                    number = next(n for n in range(1, len(names)) if f"{name}_{n}" not in names)
+                    names[i] = out["fields"][i]["name"] = f"{name}_{number}"
         return out
     return schema
 
@@ -39,7 +45,7 @@ def read_container(data):
     header = fastavro.schemaless_reader(stream, HEADER, None)
     assert header["magic"] == b"Obj\x01", f"no container: {header['magic']}"
     blocks = data[stream.tell():]
-    schema = without_defaults(json.loads(header["meta"]["avro.schema"]))
+    schema = readable(json.loads(header["meta"]["avro.schema"]))
     header["meta"]["avro.schema"] = json.dumps(schema).encode()
     again = io.BytesIO()
     fastavro.schemaless_writer(again, HEADER, header)
@@ -51,7 +57,7 @@ def read_container(data):
 def read_datum(schema, data):
     """The record of a bare datum; every byte has to be used."""
     stream = io.BytesIO(data)
-    record = fastavro.schemaless_reader(stream, fastavro.parse_schema(without_defaults(schema)), None)
+    record = fastavro.schemaless_reader(stream, fastavro.parse_schema(readable(schema)), None)
     rest = len(data) - stream.tell()
     assert rest == 0, f"{rest} bytes are left over"
     return record

@@ -1,6 +1,6 @@
 //! Producing to and reading from a test's Kafka, by rdkafka.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::Kafka;
+use super::{Kafka, await_for};
 
 /// A message to produce.
 #[derive(Clone, Debug, Default)]
@@ -92,13 +92,17 @@ impl Kafka {
         (0..count).map(|i| receipts.remove(&i).expect("every message has a receipt after the flush").unwrap()).collect()
     }
 
-    /// First offset and one past the last of each partition.
+    /// First offset and one past the last of each partition. A broker that has just come back is given time to find its
+    /// partitions.
     pub fn ends(&self, topic: &str) -> Vec<(i64, i64)> {
         let consumer: BaseConsumer = self.client().create().unwrap();
-        let limit = Duration::from_secs(20);
-        let metadata = consumer.fetch_metadata(Some(topic), limit).unwrap();
-        let partitions = metadata.topics()[0].partitions().len();
-        (0..partitions).map(|p| consumer.fetch_watermarks(topic, i32::try_from(p).unwrap(), limit).unwrap()).collect()
+        let limit = Duration::from_secs(5);
+        await_for(&format!("the ends of {topic}"), Duration::from_secs(30), || {
+            let metadata = consumer.fetch_metadata(Some(topic), limit).ok()?;
+            let partitions = metadata.topics().first()?.partitions().iter().map(|p| p.id()).collect::<BTreeSet<_>>();
+            let ends = partitions.iter().map(|p| consumer.fetch_watermarks(topic, *p, limit).ok());
+            ends.collect::<Option<Vec<_>>>().filter(|ends| !ends.is_empty())
+        })
     }
 
     /// Messages in a topic.
