@@ -15,7 +15,7 @@ use crate::actor::{
 };
 use crate::alert::{Budget, Fault, LetterBox, Sink};
 pub use crate::archive::inventory;
-use crate::archive::{ArchiveContext, ArchiveSink};
+use crate::archive::{ArchiveContext, ArchiveSink, Counts as ArchiveCounts};
 use crate::avro::AlertSchema;
 use crate::config::{self, DeadLetters, Settings};
 use crate::decode::Decode;
@@ -71,6 +71,7 @@ pub struct Pipeline {
     letters: Arc<dyn LetterBox>,
     chain: Arc<Chain>,
     published: ReportHandle,
+    archived: Arc<ArchiveCounts>,
     state: PathBuf,
 }
 
@@ -89,6 +90,8 @@ pub struct Summary {
     pub steps: ChainReport,
     /// What was published.
     pub published: PublishReport,
+    /// What was archived.
+    pub archived: Arc<ArchiveCounts>,
     /// Time from reading to durable in every sink: median, 99th percentile, longest; milliseconds.
     pub latency: [f64; 3],
 }
@@ -130,6 +133,7 @@ impl Pipeline {
             letters,
             chain,
             published,
+            archived: Arc::default(),
             state,
         })
     }
@@ -154,6 +158,7 @@ impl Pipeline {
             partitions: ledger.partitions(),
             steps: self.chain.report(),
             published: self.published.report(),
+            archived: self.archived.clone(),
             latency: ledger.latency(),
         }
     }
@@ -170,6 +175,7 @@ impl Pipeline {
                 configuration: self.fingerprint.clone(),
                 catalogs: self.chain.catalogs(),
                 memory: self.service.memory / 4,
+                counts: self.archived.clone(),
             };
             sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, context)?)));
         }

@@ -73,6 +73,7 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -40,6 +40,8 @@ pub struct ArchiveContext {
     pub catalogs: Vec<String>,
     /// Bytes that all files being written may hold in memory together.
     pub memory: u64,
+    /// Counts what is done, also over several generations of the sink.
+    pub counts: Arc<Counts>,
 }
 
 /// What a sink has done so far. Shared: it can be read after the sink has moved to its thread.
@@ -74,7 +76,6 @@ pub struct ArchiveSink {
     partitions: HashMap<TopicPartition, Place>,
     batches: u64,
     files: u64,
-    counts: Arc<Counts>,
     failed: Option<Fault>,
     _lock: FolderLock,
 }
@@ -131,7 +132,6 @@ impl ArchiveSink {
             partitions: HashMap::new(),
             batches: 0,
             files: 0,
-            counts: Arc::default(),
             failed: None,
             _lock: lock,
         })
@@ -140,7 +140,7 @@ impl ArchiveSink {
     /// What has been done so far.
     #[must_use]
     pub fn counts(&self) -> Arc<Counts> {
-        self.counts.clone()
+        self.context.counts.clone()
     }
 
     fn guard(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
@@ -207,7 +207,7 @@ impl ArchiveSink {
             self.write(hour, &columns, origin, epoch, (whole, part, kept.as_ref()))?;
             self.in_hand(|pending| pending.handled.archived += count as u64);
             if hour == Hour::QUARANTINE {
-                self.counts.quarantined.fetch_add(count as u64, Ordering::Relaxed);
+                self.context.counts.quarantined.fetch_add(count as u64, Ordering::Relaxed);
             }
         }
         Ok(())
@@ -255,7 +255,7 @@ impl ArchiveSink {
         if reused > 0 {
             tracing::warn!(%origin, rows = reused, "offsets that are archived come with another time: the topic was created anew; these alerts are archived too");
         }
-        self.counts.skipped.fetch_add(skipped, Ordering::Relaxed);
+        self.context.counts.skipped.fetch_add(skipped, Ordering::Relaxed);
         self.in_hand(|pending| pending.handled.skipped += skipped);
         Ok(match kept.true_count() {
             0 => None,
@@ -342,9 +342,9 @@ impl ArchiveSink {
         let folder = self.config.root.join(hour.folder(self.config.layout));
         let sealed = writer.seal(&folder, &format!("{}{fingerprint:016x}", self.prefix))?;
         self.marks.published(hour, fingerprint, &sealed.path, &sealed.ranges);
-        self.counts.files.fetch_add(1, Ordering::Relaxed);
-        self.counts.bytes.fetch_add(sealed.bytes, Ordering::Relaxed);
-        self.counts.rows.fetch_add(sealed.rows, Ordering::Relaxed);
+        self.context.counts.files.fetch_add(1, Ordering::Relaxed);
+        self.context.counts.bytes.fetch_add(sealed.bytes, Ordering::Relaxed);
+        self.context.counts.rows.fetch_add(sealed.rows, Ordering::Relaxed);
         tracing::debug!(path = %sealed.path.display(), rows = sealed.rows, bytes = sealed.bytes, "sealed");
         sealed.waiting.into_iter().for_each(|number| self.release(number));
         Ok(())

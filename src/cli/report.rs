@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -137,6 +138,8 @@ fn component(c: &Summary) -> Value {
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
         "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
+        "files": c.archived.files.load(Relaxed), "bytes": c.archived.bytes.load(Relaxed),
+        "quarantined": c.archived.quarantined.load(Relaxed),
         "published": published, "steps": steps,
         "latency_ms": { "p50": c.latency[0], "p99": c.latency[1], "max": c.latency[2] },
     })

@@ -36,7 +36,7 @@ pub(super) struct Output {
 #[derive(Debug)]
 enum Fit {
     All,
-    Where(BoundCondition),
+    Where(Box<BoundCondition>),
     Never,
 }
 
@@ -87,7 +87,7 @@ impl Output {
         let fit = self.fits[edition].get_or_insert_with(|| match &self.condition {
             None => Fit::All,
             Some(condition) => match condition.bind(batch, &annotations.fields) {
-                Ok(bound) => Fit::Where(bound),
+                Ok(bound) => Fit::Where(Box::new(bound)),
                 Err(error) => unfit(&self.topic, batch, &error.to_string()),
             },
         });

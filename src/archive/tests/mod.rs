@@ -171,6 +171,7 @@ impl House {
             survey: survey(),
             configuration: "c0ffee".into(),
             catalogs: vec!["gcvs 5.1".into()],
+            counts: Arc::default(),
             memory: self.memory,
         };
         ArchiveSink::open(&self.config, context)

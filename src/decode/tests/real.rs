@@ -40,6 +40,7 @@ fn every_real_packet_decodes_to_what_apache_avro_reads() {
     let Some(_) = data() else { return };
     let decode = containers();
     let mut refused_by_the_oracle = Vec::new();
+    let mut fingerprints = 0;
     for survey in ["ztf", "ztf-snappy", "lsst", "elasticc", "atlas", "winter", "pgir", "turbo"] {
         let files = packets(survey);
         let decoded = decode.apply(&batch(&files.iter().map(|(_, bytes)| bytes).collect::<Vec<_>>())).unwrap();
@@ -49,8 +50,12 @@ fn every_real_packet_decodes_to_what_apache_avro_reads() {
         for part in &decoded.parts {
             let schema = for_the_oracle(&part.schema.json);
             let names = Names::of(&schema);
-            let fingerprint = schema.fingerprint::<apache_avro::rabin::Rabin>().bytes;
-            assert_eq!(part.schema.fingerprint.to_le_bytes()[..], fingerprint, "{survey}");
+            // With logical types apache-avro's canonical form is not that of the specification (see `avro::canonical`).
+            if !part.schema.json.contains("logicalType") {
+                let fingerprint = schema.fingerprint::<apache_avro::rabin::Rabin>().bytes;
+                assert_eq!(part.schema.fingerprint.to_le_bytes()[..], fingerprint, "{survey}");
+                fingerprints += 1;
+            }
             for row in 0..part.len() {
                 let origin = &part.rows[row];
                 let (name, file) = &files[(origin.offset - 100) as usize];
@@ -70,6 +75,7 @@ fn every_real_packet_decodes_to_what_apache_avro_reads() {
         eprintln!("{survey}: {rows} alerts in {} parts, {leaves} values compared", decoded.parts.len());
         assert!(rows >= files.len() && leaves > 20 * rows, "{survey}: {rows} rows, {leaves} values");
     }
+    assert!(fingerprints >= 8, "{fingerprints} fingerprints compared");
     assert_eq!(refused_by_the_oracle, ["winter/3608694.avro", "winter/3608701.avro", "turbo/1.avro"]);
 }
 
