@@ -1,3 +1,5 @@
+//! What is encoded is read back by apache-avro.
+
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! Configuration texts and what becomes of them.
+
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;

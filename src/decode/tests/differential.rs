@@ -104,14 +104,19 @@ impl Schemas {
 
     /// A union of one to five branches of kinds that may stand together.
     fn union(&mut self, depth: usize) -> Json {
+        let keep_all = self.dice.below(2) == 0 || depth > 0;
+        // A type must not be thrown away with its branch while others refer to it: branches that may go stand alone.
+        let known = self.known.clone();
+        let alone = |this: &mut Self| if !keep_all { this.known.clear() };
         let mut branches = vec![json!("null"), json!("long"), json!("string"), json!("double"), json!("boolean")];
+        alone(self);
         branches.push(json!({"type": "array", "items": self.any(depth.saturating_sub(1), true)}));
+        alone(self);
         branches.push(json!({"type": "map", "values": self.any(depth.saturating_sub(1), true)}));
+        alone(self);
         branches.push(self.record(depth.saturating_sub(1), 3));
         branches.push(json!({"type": "fixed", "name": self.name(), "size": 3}));
         branches.push(json!({"type": "enum", "name": self.name(), "symbols": ["a", "b", "c"]}));
-        // Types that others refer to must not be thrown away with a branch.
-        let keep_all = self.dice.below(2) == 0 || depth > 0;
         for i in (1..branches.len()).rev() {
             let j = if keep_all && i > 5 { i } else { self.dice.below(i.min(5) + 1) };
             branches.swap(i, j);
@@ -119,7 +124,7 @@ impl Schemas {
         if !keep_all {
             let kept = 1 + self.dice.below(4);
             branches.truncate(kept);
-            self.known.clear();
+            self.known = known;
         }
         json!(branches)
     }
