@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Arenas;
+
 /// Bytes that may be in flight at once. Clones share the same account.
 #[derive(Clone, Debug)]
 pub struct Budget {
     account: Arc<Account>,
+    /// Memory for what the budget allows.
+    pub arenas: Arenas,
 }
 
 #[derive(Debug)]
@@ -26,7 +30,7 @@ impl Budget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { account: Arc::new(Account { limit, used: AtomicU64::new(0) }) }
+        Self { account: Arc::new(Account { limit, used: AtomicU64::new(0) }), arenas: Arenas::default() }
     }
 
     /// Takes `bytes`, or nothing when they would not fit. A request larger than the whole budget is granted when nothing

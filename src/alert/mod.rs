@@ -6,6 +6,7 @@
 //! **Invariant:** a message that entered as part of a [`RawBatch`] leaves decoding as at least one row of an [`AlertBatch`]
 //! or as at least one [`DeadLetter`] of the same [`Decoded`].
 
+mod arena;
 mod batch;
 mod budget;
 mod candidate;
@@ -15,6 +16,7 @@ mod origin;
 mod raw;
 mod stage;
 
+pub use arena::Arenas;
 pub use batch::{AlertBatch, Annotation, DatumRange, Decoded, Flags, RowOrigin, Verdict};
 pub use budget::{Budget, Permit};
 pub use candidate::Candidate;

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arrow_buffer::Buffer;
-
-use crate::alert::{Budget, RawBatch, RawMessage, Span, Token, TopicPartition};
+use crate::alert::{Arenas, Budget, RawBatch, RawMessage, Span, Token, TopicPartition};
 use crate::config::BatchLimits;
 
 /// How long to sleep between two looks at a budget that is used up: it has no way to wake anyone.
@@ -22,6 +20,7 @@ pub(super) struct Builder {
     origin: Arc<TopicPartition>,
     generation: u64,
     limits: BatchLimits,
+    arenas: Arenas,
     /// Where the next span starts; unknown before the first message where no position was committed.
     start: Option<i64>,
     end: i64,
@@ -36,11 +35,18 @@ pub(super) struct Builder {
 
 impl Builder {
     /// A builder whose first span starts at `start`, or at the first message where that is unknown.
-    pub(super) fn new(origin: Arc<TopicPartition>, generation: u64, limits: BatchLimits, start: Option<i64>) -> Self {
+    pub(super) fn new(
+        origin: Arc<TopicPartition>,
+        generation: u64,
+        limits: BatchLimits,
+        start: Option<i64>,
+        arenas: Arenas,
+    ) -> Self {
         Self {
             origin,
             generation,
             limits,
+            arenas,
             start,
             end: start.unwrap_or(0),
             arena: Vec::new(),
@@ -65,7 +71,7 @@ impl Builder {
     /// Where keys and payloads are appended before [`Builder::push`].
     pub(super) fn arena(&mut self) -> &mut Vec<u8> {
         if self.messages.is_empty() && self.arena.capacity() == 0 {
-            self.arena.reserve_exact(self.expected);
+            self.arena = self.arenas.take(self.expected);
         }
         &mut self.arena
     }
@@ -116,7 +122,7 @@ impl Builder {
         self.first = None;
         Some(RawBatch {
             token: Token { origin: self.origin.clone(), span: Span { start, end: self.end }, generation: self.generation },
-            arena: Buffer::from_vec(std::mem::take(&mut self.arena)),
+            arena: self.arenas.lend(std::mem::take(&mut self.arena)),
             messages: std::mem::replace(&mut self.messages, Vec::with_capacity(expected_messages)),
             permit: Arc::new(permit),
         })
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     fn builder(limits: BatchLimits, start: Option<i64>) -> Builder {
-        Builder::new(Arc::new(TopicPartition { topic: "t".into(), partition: 3 }), 7, limits, start)
+        Builder::new(Arc::new(TopicPartition { topic: "t".into(), partition: 3 }), 7, limits, start, Arenas::default())
     }
 
     fn put(builder: &mut Builder, offset: i64, payload: &[u8]) {

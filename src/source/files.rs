@@ -44,7 +44,7 @@ impl Files {
             ))
         })?;
         let origin = Arc::new(TopicPartition { topic: format!("{}.files", context.component).into(), partition: 0 });
-        let builder = Builder::new(origin, context.generation, context.limits, Some(start));
+        let builder = Builder::new(origin, context.generation, context.limits, Some(start), context.budget.arenas.clone());
         Ok(Self { paths, next, builder, budget: context.budget, positions })
     }
 

@@ -72,7 +72,16 @@ impl Simulated {
                 let offset = positions.get(partition);
                 let origin = Arc::new(TopicPartition { topic: topic.clone(), partition });
                 let next = u64::try_from(offset).unwrap_or(0) * share + p;
-                Partition { next, builder: Builder::new(origin, context.generation, context.limits, Some(offset)) }
+                Partition {
+                    next,
+                    builder: Builder::new(
+                        origin,
+                        context.generation,
+                        context.limits,
+                        Some(offset),
+                        context.budget.arenas.clone(),
+                    ),
+                }
             })
             .collect();
         let first = partitions.iter().map(|p| p.next).min().unwrap_or(0);

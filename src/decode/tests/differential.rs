@@ -107,7 +107,11 @@ impl Schemas {
         let keep_all = self.dice.below(2) == 0 || depth > 0;
         // A type must not be thrown away with its branch while others refer to it: branches that may go stand alone.
         let known = self.known.clone();
-        let alone = |this: &mut Self| if !keep_all { this.known.clear() };
+        let alone = |this: &mut Self| {
+            if !keep_all {
+                this.known.clear()
+            }
+        };
         let mut branches = vec![json!("null"), json!("long"), json!("string"), json!("double"), json!("boolean")];
         alone(self);
         branches.push(json!({"type": "array", "items": self.any(depth.saturating_sub(1), true)}));

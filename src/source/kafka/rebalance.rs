@@ -119,7 +119,13 @@ impl Kafka {
         } else {
             None
         };
-        let builder = Builder::new(Arc::new(origin.clone()), self.context.generation, self.context.limits, position);
+        let builder = Builder::new(
+            Arc::new(origin.clone()),
+            self.context.generation,
+            self.context.limits,
+            position,
+            self.context.budget.arenas.clone(),
+        );
         let mut partition = Partition::split(self.connection.consumer(), self.connection.wake(), builder, position)
             .ok_or_else(|| Fault::environment(format!("{origin}: its queue can't be split off; joining again")))?;
         if let Some(reader) = partition.reader() {

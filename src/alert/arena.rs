@@ -1,0 +1,91 @@
+//! Memory for payloads, used again and again. A fresh arena of some megabytes costs more to be had from the kernel (its pages
+//! are cleared first) than it costs to fill.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_buffer::Buffer;
+use bytes::Bytes;
+
+/// Bytes that are kept for later, at most.
+const KEPT: usize = 64 << 20;
+/// An arena larger than this is given back at once.
+const LARGEST: usize = 8 << 20;
+
+/// Arenas that came back. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Arenas {
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// Bytes lent out as a buffer; they go back when the last view of the buffer is dropped.
+struct Lent {
+    bytes: Vec<u8>,
+    home: Arenas,
+}
+
+impl Arenas {
+    /// An empty arena with room for `expected` bytes.
+    #[must_use]
+    pub fn take(&self, expected: usize) -> Vec<u8> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        match spare.iter().rposition(|arena| arena.capacity() >= expected) {
+            Some(at) => spare.swap_remove(at),
+            None => Vec::with_capacity(expected),
+        }
+    }
+
+    /// The arena as a buffer, without copying.
+    #[must_use]
+    pub fn lend(&self, arena: Vec<u8>) -> Buffer {
+        Buffer::from(Bytes::from_owner(Lent { bytes: arena, home: self.clone() }))
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut arena = std::mem::take(&mut self.bytes);
+        arena.clear();
+        let mut spare = self.home.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept: usize = spare.iter().map(Vec::capacity).sum();
+        if arena.capacity() <= LARGEST && kept + arena.capacity() <= KEPT {
+            spare.push(arena);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arena_comes_back_when_its_last_view_is_gone() {
+        let arenas = Arenas::default();
+        let mut arena = arenas.take(1000);
+        arena.extend_from_slice(b"payload");
+        let place = arena.as_ptr();
+        let buffer = arenas.lend(arena);
+        let view = buffer.slice_with_length(3, 4);
+        drop(buffer);
+        let other = arenas.take(500);
+        assert_eq!((&view[..], other.as_ptr() == place), (&b"load"[..], false));
+        drop(view);
+        let again = arenas.take(500);
+        assert!(again.is_empty() && again.as_ptr() == place);
+        assert!(arenas.take(2000).capacity() >= 2000);
+    }
+
+    #[test]
+    fn giants_are_not_kept() {
+        let arenas = Arenas::default();
+        drop(arenas.lend(Vec::with_capacity(LARGEST + 1)));
+        (0..20).for_each(|_| drop(arenas.lend(vec![1; 10])));
+        let spare = arenas.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(spare.iter().map(Vec::capacity).sum::<usize>() <= KEPT && spare.iter().all(|a| a.capacity() <= LARGEST));
+    }
+}
