@@ -7,9 +7,9 @@ use arrow_buffer::Buffer;
 use bytes::Bytes;
 
 /// Bytes that are kept for later, at most.
-const KEPT: usize = 64 << 20;
+const KEPT: usize = 128 << 20;
 /// An arena larger than this is given back at once.
-const LARGEST: usize = 8 << 20;
+const LARGEST: usize = 16 << 20;
 
 /// Arenas that came back. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,8 @@ impl Arenas {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         match spare.iter().rposition(|arena| arena.capacity() >= expected) {
             Some(at) => spare.swap_remove(at),
-            None => Vec::with_capacity(expected),
+            // Some room to spare: an arena that had to grow for the last message of its batch would be twice as large for ever.
+            None => Vec::with_capacity(expected + expected / 8),
         }
     }
 
