@@ -7,6 +7,8 @@
 //! under it.
 //! **Invariant:** a [`Staged`] that is dropped unpublished leaves nothing behind.
 
+mod write_back;
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use rustix::io::{Errno, retry_on_intr};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alert::Fault;
+use write_back::WriteBack;
 
 /// Bytes gathered before they are handed to the operating system.
 const WRITE_BUFFER: usize = 1 << 20;
@@ -66,6 +69,7 @@ pub struct Staged {
     path: PathBuf,
     out: BufWriter<File>,
     written: u64,
+    back: WriteBack,
     published: bool,
 }
 
@@ -77,7 +81,13 @@ impl Staged {
     pub fn create(staging: &Path, name: &str) -> Result<Staged, DurableError> {
         let path = staging.join(name);
         let file = File::create(&path).map_err(DurableError::at("create", &path))?;
-        Ok(Staged { path, out: BufWriter::with_capacity(WRITE_BUFFER, file), written: 0, published: false })
+        Ok(Staged {
+            path,
+            out: BufWriter::with_capacity(WRITE_BUFFER, file),
+            written: 0,
+            back: WriteBack::default(),
+            published: false,
+        })
     }
 
     /// Where the file is until it is published.
@@ -100,6 +110,7 @@ impl Staged {
     /// whoever finds it later calls [`sync_up_to`] before relying on it.
     pub fn publish(mut self, folder: &Path, name: impl Fn(u32) -> String) -> Result<PathBuf, DurableError> {
         self.out.flush().map_err(DurableError::at("write", &self.path))?;
+        self.back.finish().map_err(DurableError::at("sync", &self.path))?;
         self.out.get_ref().sync_all().map_err(DurableError::at("sync", &self.path))?;
         create_folders(folder)?;
         for n in 0..NAMES_TRIED {
@@ -123,6 +134,7 @@ impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.written += count as u64;
+        self.back.written(self.out.get_ref(), self.written)?;
         Ok(count)
     }
 
@@ -322,7 +334,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a.part");
         fs::write(&path, "").unwrap();
-        let mut staged = Staged { path: path.clone(), out: BufWriter::new(file), written: 0, published: false };
+        let mut staged =
+            Staged { path: path.clone(), out: BufWriter::new(file), written: 0, back: WriteBack::default(), published: false };
         staged.write_all(b"alert").unwrap();
         let target = home.path().join("root");
         let refused = staged.publish(&target, |_| "f".into()).unwrap_err().to_string();
