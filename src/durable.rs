@@ -7,10 +7,10 @@
 //! under it.
 //! **Invariant:** a [`Staged`] that is dropped unpublished leaves nothing behind.
 
-mod write_back;
+mod output;
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, CWD, RenameFlags};
@@ -18,10 +18,8 @@ use rustix::io::{Errno, retry_on_intr};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alert::Fault;
-use write_back::WriteBack;
-
-/// Bytes gathered before they are handed to the operating system.
-const WRITE_BUFFER: usize = 1 << 20;
+use output::Output;
+pub use output::Way;
 
 /// Names tried before a publication gives up: each is taken by another file.
 const NAMES_TRIED: u32 = 10_000;
@@ -67,9 +65,8 @@ fn advice(error: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct Staged {
     path: PathBuf,
-    out: BufWriter<File>,
+    out: Output,
     written: u64,
-    back: WriteBack,
     published: bool,
 }
 
@@ -78,16 +75,10 @@ impl Staged {
     ///
     /// # Errors
     /// When it can't be created.
-    pub fn create(staging: &Path, name: &str) -> Result<Staged, DurableError> {
+    pub fn create(staging: &Path, name: &str, way: Way) -> Result<Staged, DurableError> {
         let path = staging.join(name);
-        let file = File::create(&path).map_err(DurableError::at("create", &path))?;
-        Ok(Staged {
-            path,
-            out: BufWriter::with_capacity(WRITE_BUFFER, file),
-            written: 0,
-            back: WriteBack::default(),
-            published: false,
-        })
+        let out = Output::create(&path, way).map_err(DurableError::at("create", &path))?;
+        Ok(Staged { path, out, written: 0, published: false })
     }
 
     /// Where the file is until it is published.
@@ -109,9 +100,7 @@ impl Staged {
     /// When a write, a sync or the rename fails. Where only the last sync fails, the file may be visible already, whole:
     /// whoever finds it later calls [`sync_up_to`] before relying on it.
     pub fn publish(mut self, folder: &Path, name: impl Fn(u32) -> String) -> Result<PathBuf, DurableError> {
-        self.out.flush().map_err(DurableError::at("write", &self.path))?;
-        self.back.finish().map_err(DurableError::at("sync", &self.path))?;
-        self.out.get_ref().sync_all().map_err(DurableError::at("sync", &self.path))?;
+        self.out.finish().map_err(DurableError::at("write", &self.path))?;
         create_folders(folder)?;
         for n in 0..NAMES_TRIED {
             let target = folder.join(name(n));
@@ -134,7 +123,6 @@ impl Write for Staged {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.written += count as u64;
-        self.back.written(self.out.get_ref(), self.written)?;
         Ok(count)
     }
 
@@ -283,7 +271,7 @@ mod tests {
     use super::*;
 
     fn staged(folder: &Path, text: &str) -> Staged {
-        let mut staged = Staged::create(folder, "a.part").unwrap();
+        let mut staged = Staged::create(folder, "a.part", Way::Cached).unwrap();
         staged.write_all(text.as_bytes()).unwrap();
         staged
     }
@@ -335,7 +323,7 @@ mod tests {
         let path = home.path().join("a.part");
         fs::write(&path, "").unwrap();
         let mut staged =
-            Staged { path: path.clone(), out: BufWriter::new(file), written: 0, back: WriteBack::default(), published: false };
+            Staged { path: path.clone(), out: Output::over(file, Way::Cached).unwrap(), written: 0, published: false };
         staged.write_all(b"alert").unwrap();
         let target = home.path().join("root");
         let refused = staged.publish(&target, |_| "f".into()).unwrap_err().to_string();

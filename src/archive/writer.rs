@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::columns::Columns;
 use super::footer::{OffsetRange, key};
 use crate::alert::{Fault, RowOrigin, TopicPartition};
-use crate::durable::{Staged, name_part};
+use crate::durable::{Staged, Way, name_part};
 
 /// Ending of the names in the staging folder.
 pub(super) const STAGING_SUFFIX: &str = ".part";
@@ -67,7 +67,7 @@ impl FileWriter {
     /// # Errors
     /// When it can't be created, or the columns can't be stored.
     pub fn create(staging: &Path, name: &str, columns: &Arc<Columns>) -> Result<FileWriter, Fault> {
-        let staged = Staged::create(staging, name)?;
+        let staged = Staged::create(staging, name, Way::Direct)?;
         let path = staged.path().to_path_buf();
         let options = ArrowWriterOptions::new().with_properties(columns.properties.clone()).with_skip_arrow_metadata(true);
         let out = guarded("starting a file", || ArrowWriter::try_new_with_options(staged, columns.file.clone(), options))?;

@@ -155,7 +155,7 @@ impl FolderLetters {
                 Err(source) => return Err(LetterError::Read { path, source }),
             }
         }
-        let mut staged = Staged::create(&self.folder, &format!(".{}.part", name(0)))?;
+        let mut staged = Staged::create(&self.folder, &format!(".{}.part", name(0)), durable::Way::Cached)?;
         std::io::Write::write_all(&mut staged, &bytes).map_err(|source| DurableError {
             doing: "write",
             path: staged.path().to_path_buf(),
