@@ -42,6 +42,8 @@ pub struct ComponentReport {
     pub dead: u64,
     /// Alerts for which the sums did not balance.
     pub imbalance: u64,
+    /// Stages that were rebuilt in place.
+    pub rebuilt: u64,
     /// By topic.
     #[serde(default)]
     pub published: BTreeMap<String, Published>,
