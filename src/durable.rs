@@ -100,22 +100,41 @@ impl Staged {
     /// When a write, a sync or the rename fails. Where only the last sync fails, the file may be visible already, whole:
     /// whoever finds it later calls [`sync_up_to`] before relying on it.
     pub fn publish(mut self, folder: &Path, name: impl Fn(u32) -> String) -> Result<PathBuf, DurableError> {
-        self.out.finish().map_err(DurableError::at("write", &self.path))?;
-        create_folders(folder)?;
+        self.complete(folder)?;
         for n in 0..NAMES_TRIED {
             let target = folder.join(name(n));
-            match rename_new(&self.path, &target) {
-                Ok(()) => {
-                    self.published = true;
-                    sync_folder(folder)?;
-                    return Ok(target);
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(DurableError::at("publish", &target)(error)),
+            if self.named(folder, &target)? {
+                return Ok(target);
             }
         }
         let target = folder.join(name(NAMES_TRIED));
         Err(DurableError::at("find a free name for", &target)(ErrorKind::AlreadyExists.into()))
+    }
+
+    /// Makes the file durable under this name, or gives it up where another file has the name. Returns whether it was free.
+    ///
+    /// # Errors
+    /// As [`Staged::publish`].
+    pub fn publish_as(mut self, folder: &Path, name: &str) -> Result<bool, DurableError> {
+        self.complete(folder)?;
+        self.named(folder, &folder.join(name))
+    }
+
+    fn complete(&mut self, folder: &Path) -> Result<(), DurableError> {
+        self.out.finish().map_err(DurableError::at("write", &self.path))?;
+        create_folders(folder)
+    }
+
+    fn named(&mut self, folder: &Path, target: &Path) -> Result<bool, DurableError> {
+        match rename_new(&self.path, target) {
+            Ok(()) => {
+                self.published = true;
+                sync_folder(folder)?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(DurableError::at("publish", target)(error)),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! An output without a broker: a folder per topic with Avro object container files, one schema per file.
 //!
 //! **Invariant:** a file with a visible name is whole, synced and never touched again; numbers go up and nothing is
-//! overwritten. A batch is acknowledged when the files with its rows are sealed, so that a crash repeats rows (at least once)
+//! overwritten (see `durable`). A batch is acknowledged when the files with its rows are sealed, so that a crash repeats rows (at least once)
 //! and loses none.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::receipt::Receipt;
 use super::report::{ReportHandle, count};
 use crate::alert::Fault;
 use crate::avro;
+use crate::durable::{self, Staged, Way};
 
 /// When a file is sealed by itself.
 #[derive(Clone, Copy, Debug)]
@@ -50,19 +51,10 @@ pub(super) struct FileTopic {
 #[derive(Debug)]
 struct OpenFile {
     edition: Arc<Edition>,
-    file: File,
-    staging: PathBuf,
-    bytes: u64,
+    file: Staged,
     records: u64,
     seen: Option<Instant>,
     receipts: Vec<Arc<Receipt>>,
-}
-
-impl Drop for OpenFile {
-    /// What was not sealed will be read and written again; the next start takes away what is left over here.
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.staging);
-    }
 }
 
 impl FileTopic {
@@ -77,7 +69,7 @@ impl FileTopic {
             }
         }
         let folder = folder.join(topic);
-        create_folder(&folder)?;
+        durable::create_folders(&folder)?;
         let prefix = format!(".{component}-{output}-");
         let wrong = |e: io::Error| Fault::environment(format!("the folder {} cannot be read: {e}", folder.display()));
         let mut next = 1;
@@ -116,29 +108,20 @@ impl FileTopic {
         open.file
             .write_all(&start)
             .and_then(|()| open.file.write_all(&self.block))
-            .map_err(|e| environment("written", &open.staging, &e))?;
-        open.bytes += (start.len() + self.block.len()) as u64;
+            .map_err(|e| environment(open.file.path(), &e))?;
         open.records += rows.len() as u64;
         lot.receipt.expect(1);
         open.receipts.push(lot.receipt.clone());
-        let full = open.bytes >= self.limits.bytes;
+        let full = open.file.written() >= self.limits.bytes;
         self.open = Some(open);
         if full { self.seal() } else { Ok(()) }
     }
 
     fn create(&mut self, edition: &Arc<Edition>) -> Result<OpenFile, Fault> {
-        let staging = self.folder.join(format!("{}{}.unsealed", self.prefix, self.next));
-        let mut file = create_new(&staging)?;
-        file.write_all(&edition.header).map_err(|e| environment("written", &staging, &e))?;
-        Ok(OpenFile {
-            edition: edition.clone(),
-            file,
-            staging,
-            bytes: edition.header.len() as u64,
-            records: 0,
-            seen: None,
-            receipts: Vec::new(),
-        })
+        // Hidden, in the folder of the topic: readers of Avro folders pass it over until it is sealed.
+        let mut file = Staged::create(&self.folder, &format!("{}{}.unsealed", self.prefix, self.next), Way::Direct)?;
+        file.write_all(&edition.header).map_err(|e| environment(file.path(), &e))?;
+        Ok(OpenFile { edition: edition.clone(), file, records: 0, seen: None, receipts: Vec::new() })
     }
 
     /// Seals the file when it is old enough.
@@ -151,18 +134,15 @@ impl FileTopic {
     /// Makes the open file durable and visible, then settles what it holds.
     pub(super) fn seal(&mut self) -> Result<(), Fault> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        open.file.sync_all().map_err(|e| environment("synced", &open.staging, &e))?;
-        loop {
-            let path = self.folder.join(format!("{}-{:08}.avro", self.topic, self.next));
-            self.next += 1;
-            if publish(&open.staging, &path)? {
-                tracing::debug!(path = %path.display(), records = open.records, bytes = open.bytes, "sealed a file of an output");
-                break;
-            }
-        }
+        let (bytes, first) = (open.file.written(), self.next);
+        let name = |n: u32| format!("{}-{:08}.avro", self.topic, first + u64::from(n));
+        let path = open.file.publish(&self.folder, name)?;
+        let number = path.file_name().and_then(|name| number_of(name.to_str()?, &self.topic));
+        self.next = number.unwrap_or(first) + 1;
+        tracing::debug!(path = %path.display(), records = open.records, bytes, "sealed a file of an output");
         let counters = self.report.of(self.output);
         count(&counters.messages, open.records);
-        count(&counters.bytes, open.bytes);
+        count(&counters.bytes, bytes);
         open.receipts.drain(..).for_each(|receipt| receipt.settle(1));
         Ok(())
     }
@@ -177,47 +157,6 @@ fn number_of(name: &str, topic: &str) -> Option<u64> {
     name.strip_prefix(topic)?.strip_prefix('-')?.strip_suffix(".avro")?.parse().ok()
 }
 
-fn environment(what: &str, path: &Path, error: &io::Error) -> Fault {
-    Fault::environment(format!("{} cannot be {what}: {error}; see to the disk and the rights of its folder", path.display()))
-}
-
-/// Makes a folder and those above it, durably.
-pub(super) fn create_folder(folder: &Path) -> Result<(), Fault> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|a| !a.as_os_str().is_empty() && !a.exists()).collect();
-    fs::create_dir_all(folder).map_err(|e| environment("made", folder, &e))?;
-    missing.into_iter().try_for_each(sync_parent)
-}
-
-/// Makes the name of a file or folder durable.
-fn sync_parent(path: &Path) -> Result<(), Fault> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| environment("synced", folder, &e))
-}
-
-fn create_new(path: &Path) -> Result<File, Fault> {
-    OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| environment("made", path, &e))
-}
-
-/// Gives a synced file its final name and makes the name durable. False when the name is taken: nothing is replaced.
-fn publish(staging: &Path, path: &Path) -> Result<bool, Fault> {
-    match fs::hard_link(staging, path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
-        Err(e) => return Err(environment("named", path, &e)),
-    }
-    fs::remove_file(staging).map_err(|e| environment("removed", staging, &e))?;
-    sync_parent(path)?;
-    Ok(true)
-}
-
-/// Writes a whole file durably by way of `staging`. False when the name is taken: nothing is replaced.
-pub(super) fn write_new(staging: &Path, path: &Path, bytes: &[u8]) -> Result<bool, Fault> {
-    let written = create_new(staging).and_then(|mut file| {
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| environment("written", staging, &e))?;
-        publish(staging, path)
-    });
-    if !matches!(written, Ok(true)) {
-        let _ = fs::remove_file(staging);
-    }
-    written
+fn environment(path: &Path, error: &io::Error) -> Fault {
+    Fault::environment(format!("{} cannot be written: {error}; see to the disk and to who may write there", path.display()))
 }

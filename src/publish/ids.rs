@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::files;
 use crate::alert::Fault;
+use crate::durable::{self, Staged, Way};
 
 /// The ids of one folder.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(super) struct SchemaIds {
 impl SchemaIds {
     /// Reads the folder, which is made where it is missing.
     pub(super) fn open(folder: &Path) -> Result<Self, Fault> {
-        files::create_folder(folder)?;
+        durable::create_folders(folder)?;
         let mut ids = Self { folder: folder.to_owned(), ids: HashMap::new(), last: 0 };
         ids.read()?;
         Ok(ids)
@@ -51,10 +52,11 @@ impl SchemaIds {
             let id = self.last.checked_add(1).ok_or_else(|| {
                 Fault::environment(format!("{} has a schema with the highest id there is; take it away", self.folder.display()))
             })?;
-            let staging = self.folder.join(format!(".{id}.avsc.{}", std::process::id()));
-            let path = self.folder.join(format!("{id}.avsc"));
-            if files::write_new(&staging, &path, json.as_bytes())? {
-                tracing::info!(id, path = %path.display(), "a new schema of published messages");
+            let mut file = Staged::create(&self.folder, &format!(".{id}.avsc.{}", std::process::id()), Way::Cached)?;
+            file.write_all(json.as_bytes())
+                .map_err(|e| Fault::environment(format!("the schema {} cannot be written: {e}", file.path().display())))?;
+            if file.publish_as(&self.folder, &format!("{id}.avsc"))? {
+                tracing::info!(id, folder = %self.folder.display(), "a new schema of published messages");
                 self.ids.insert(json.to_owned(), id);
                 self.last = id;
                 return Ok(id);

@@ -1,7 +1,7 @@
 //! Publishing: each output sends the rows that pass, as the original datum with the annotations appended, to a topic or to
 //! files that stand in for one.
 //!
-//! May depend on: `alert`, `avro`, `config`, `filter` (in `condition` alone), `ledger`, rdkafka (in `channel`, `kafka` and
+//! May depend on: `alert`, `avro`, `config`, `durable`, `filter` (in `condition` alone), `ledger`, rdkafka (in `channel`, `kafka` and
 //! `letters`). It names no other stage.
 //!
 //! A message has as key the object id (else the key that it came with), the time of its source message, and the headers

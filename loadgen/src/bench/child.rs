@@ -50,7 +50,7 @@ pub(crate) struct Component {
     pub(crate) files: u64,
     /// Bytes of them.
     pub(crate) bytes: u64,
-    /// From the message's timestamp to its durability.
+    /// From reading to durable in every sink.
     pub(crate) latency_ms: Latency,
 }
 

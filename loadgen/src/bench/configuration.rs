@@ -117,16 +117,16 @@ mod tests {
     #[test]
     fn the_simulator_gets_what_was_asked_for_and_no_nulls() {
         let origin = Origin::Memory { count: 100, rate: None, seed: 3, partitions: 4 };
-        let component = &write(&origin, &plan(), Path::new("/work"))["components"][0];
+        let component = &write(&origin, &plan(), Path::new("/data"))["components"][0];
         assert_eq!(component["source"], json!({ "simulator": { "count": 100, "seed": 3, "partitions": 4 } }));
-        assert_eq!(component["archive"], json!({ "root": "/work/archive" }));
+        assert_eq!(component["archive"], json!({ "root": "/data/archive" }));
         assert_eq!((&component["steps"], &component["publish"]), (&json!([]), &json!([])));
     }
 
     #[test]
     fn a_topic_is_read_once_to_its_end() {
         let origin = Origin::Kafka { brokers: "b:1".to_owned(), topic: "t".to_owned(), group: "g".to_owned() };
-        let source = &write(&origin, &plan(), Path::new("/work"))["components"][0]["source"];
+        let source = &write(&origin, &plan(), Path::new("/data"))["components"][0]["source"];
         let expected =
             json!({ "kafka": { "brokers": "b:1", "topics": ["t"], "group": "g", "start": "earliest", "until_end": true } });
         assert_eq!(*source, expected);
@@ -138,7 +138,7 @@ mod tests {
         let publish = Some(Output::Topic { brokers: "b:1".to_owned(), topic: "out".to_owned() });
         let cuts = vec!["candidate.rb >= 0.55".to_owned()];
         let plan = Plan { cuts, catalogues: vec![catalogue.clone(), catalogue], publish, threads: Some(2), ..plan() };
-        let all = write(&Origin::Files("/p".into()), &plan, Path::new("/work"));
+        let all = write(&Origin::Files("/p".into()), &plan, Path::new("/data"));
         let component = &all["components"][0];
         assert_eq!(component["steps"].as_array().map(Vec::len), Some(3));
         assert_eq!(component["steps"][0], json!({ "cut": { "where": "candidate.rb >= 0.55" } }));
@@ -147,6 +147,6 @@ mod tests {
             json!({ "crossmatch": { "catalog": "/c.csv", "radius": "1.5 arcsec", "id": "catalogue2" } })
         );
         assert_eq!(component["publish"][0]["brokers"], "b:1");
-        assert_eq!(all["service"], json!({ "data": "/work/data", "threads": 2 }));
+        assert_eq!(all["service"], json!({ "data": "/data/data", "threads": 2 }));
     }
 }
