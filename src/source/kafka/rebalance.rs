@@ -77,7 +77,11 @@ impl Kafka {
                 Ok(found) => found.find_partition(&origin.topic, origin.partition).map(|e| e.offset()),
                 Err(_) => Some(Offset::Stored),
             };
-            let unrecorded = self.unrecorded.remove(&origin);
+            // Kept until a commit is seen to have caught up: the partition may change hands again before the next one.
+            if let Some(Offset::Offset(offset)) = committed {
+                self.unrecorded.retain(|o, unrecorded| *o != origin || *unrecorded > offset);
+            }
+            let unrecorded = self.unrecorded.get(&origin).copied();
             let start = match committed {
                 Some(Offset::Offset(offset)) => Offset::Offset(unrecorded.map_or(offset, |u| u.max(offset))),
                 _ if let Some(offset) = unrecorded => Offset::Offset(offset),
