@@ -64,7 +64,8 @@ pub enum PrepareError {
 /// A pipeline that is checked and ready to run.
 pub struct Pipeline {
     config: config::Pipeline,
-    service: config::Service,
+    /// Bytes that this component may hold: its share of `service.memory`.
+    memory: u64,
     fingerprint: String,
     supervision: Supervision,
     pool: Arc<ThreadPool>,
@@ -103,9 +104,9 @@ impl Pipeline {
     /// What does not fit, with its place.
     pub fn prepare(settings: &Settings, index: usize, stop: StopSignal, pool: Arc<ThreadPool>) -> Result<Self, PrepareError> {
         let config = settings.components[index].clone();
-        let service = settings.service.clone();
+        let service = &settings.service;
         let chain = Arc::new(checked_chain(&config)?);
-        let share = service.memory / settings.components.len().max(1) as u64;
+        let memory = service.memory / settings.components.len().max(1) as u64;
         let supervision = Supervision {
             component: config.name.clone(),
             stop,
@@ -113,7 +114,7 @@ impl Pipeline {
             grace: service.grace,
             restarts: service.restarts,
             ledger: Ledger::default(),
-            budget: Budget::new(share / 2),
+            budget: Budget::new(memory / 2),
             injector: Arc::new(Injector::from_environment()?),
         };
         let letters: Arc<dyn LetterBox> = match &config.dead_letters {
@@ -126,7 +127,7 @@ impl Pipeline {
         let published = ReportHandle::new(&config.publish);
         Ok(Self {
             config,
-            service,
+            memory,
             fingerprint: settings.fingerprint.clone(),
             supervision,
             pool,
@@ -174,7 +175,7 @@ impl Pipeline {
                 survey: self.config.survey.clone(),
                 configuration: self.fingerprint.clone(),
                 catalogs: self.chain.catalogs(),
-                memory: self.service.memory / 4,
+                memory: self.memory / 4,
                 counts: self.archived.clone(),
             };
             sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, context)?)));
@@ -245,7 +246,7 @@ impl Pipeline {
             budget: self.supervision.budget.clone(),
             generation: generation.number,
             state: self.state.clone(),
-            queue_bytes: self.service.memory / 4,
+            queue_bytes: self.memory / 4,
         };
         let source = source::open(&self.config.source, context)?;
         let parts = SourceParts { shell, source, edge: Edge::new(decode), stop: generation.stop_flag() };

@@ -108,7 +108,9 @@ pub fn sums(c: &Summary) -> String {
 fn step(s: &crate::process::StepReport) -> String {
     match s.kind {
         "crossmatch" => {
-            format!("step {}: {} alerts with a match, {} matches, {} not tried", s.name, s.matched_alerts, s.matches, s.not_tried)
+            let catalog = s.catalog.as_deref().unwrap_or("without a name");
+            let (name, alerts, matches, not_tried) = (&s.name, s.matched_alerts, s.matches, s.not_tried);
+            format!("step {name}, catalogue {catalog}: {alerts} alerts with a match, {matches} matches, {not_tried} not tried")
         }
         _ => format!("step {}: {} passed, {} skipped, {} unknown, {} errors", s.name, s.passed, s.skipped, s.unknown, s.errors),
     }
@@ -129,7 +131,7 @@ fn component(c: &Summary) -> Value {
         .steps
         .iter()
         .map(|s| {
-            json!({ "name": s.name, "kind": s.kind, "passed": s.passed, "skipped": s.skipped, "unknown": s.unknown, "errors": s.errors,
+            json!({ "name": s.name, "kind": s.kind, "catalog": s.catalog, "passed": s.passed, "skipped": s.skipped, "unknown": s.unknown, "errors": s.errors,
                 "matched_alerts": s.matched_alerts, "matches": s.matches, "not_tried": s.not_tried })
         })
         .collect();
