@@ -59,18 +59,22 @@ def main():
     exceptions = {e["crate"]: set(e["allow"]) for e in rules["licenses"].get("exceptions", [])}
     single = {d["crate"] for d in rules["bans"]["deny"] if d.get("deny-multiple-versions")}
     banned = {d["crate"] for d in rules["bans"]["deny"] if not d.get("deny-multiple-versions")}
-    problems, versions = [], {}
+    problems, versions, sources = [], {}, set()
     for package in packages:
         name, source = package["name"], package["source"]
         versions.setdefault(name, set()).add(package["version"])
-        if source is not None and source != "registry+https://github.com/rust-lang/crates.io-index":
-            problems.append(f"{name} comes from {source}")
+        if source is not None:
+            sources.add(source)
+            if not source.startswith("registry+"):
+                problems.append(f"{name} comes from {source}, no registry")
         if not package["license"]:
             problems.append(f"{name} has no licence expression")
         elif not allowed(package["license"], allow | exceptions.get(name, set())):
             problems.append(f"{name} is under {package['license']}, which deny.toml does not allow")
         if name in banned:
             problems.append(f"{name} is banned in deny.toml")
+    if len(sources) > 1:
+        problems.append(f"packages come from several sources: {sorted(sources)}")
     problems += [f"{name} is there in versions {sorted(versions[name])}" for name in sorted(single) if len(versions.get(name, ())) > 1]
     print(f"{len(packages)} packages, {len(problems)} problems")
     for problem in problems:
