@@ -2,7 +2,7 @@
 
 use actix::dev::ToEnvelope;
 use actix::prelude::SendError;
-use actix::{Actor, Addr, Handler, Message, Recipient};
+use actix::{Actor, Addr, ArbiterHandle, Context, Handler, Message, Recipient};
 
 /// A batch on its way to a stage.
 #[derive(Debug)]
@@ -15,6 +15,25 @@ impl<T: Send> Message for Mail<T> {
 /// The one way to an actor. It can't be cloned: a clone would have a place of its own beyond the bound.
 pub struct Edge<T: Send + 'static> {
     to: Recipient<Mail<T>>,
+}
+
+/// Starts an actor in an arbiter and waits until its mailbox has its bound: an address is there before that, and would let
+/// through what the library's own, larger bound allows.
+pub(super) fn start_bounded<A: Actor<Context = Context<A>>>(
+    arbiter: &ArbiterHandle,
+    mailbox: usize,
+    make: impl FnOnce() -> A + Send + 'static,
+) -> Addr<A> {
+    let (ready, bounded) = crossbeam_channel::bounded(1);
+    let addr = A::start_in_arbiter(arbiter, move |ctx| {
+        ctx.set_mailbox_capacity(mailbox);
+        // Nobody listens any more only when the arbiter outlives the wait.
+        let _ = ready.send(());
+        make()
+    });
+    // An arbiter that is gone drops the sender; the actor is missed like any other then.
+    let _ = bounded.recv();
+    addr
 }
 
 /// The actor at the other end is gone.

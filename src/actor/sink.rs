@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 
+use super::mail::start_bounded;
 use super::transform::catch;
 use super::{Alive, Mail, Replay, Shell};
 use crate::alert::{Decoded, Fault, FaultKind, LetterBox, Sink};
@@ -41,10 +42,7 @@ impl SinkActor {
     /// Starts the actor in an arbiter.
     pub fn start_in(arbiter: &ArbiterHandle, parts: SinkParts) -> Addr<Self> {
         let alive = Alive::new(&parts.shell);
-        Self::start_in_arbiter(arbiter, move |ctx| {
-            ctx.set_mailbox_capacity(parts.mailbox);
-            Self { parts, failed: false, _alive: alive }
-        })
+        start_bounded(arbiter, parts.mailbox, move || Self { parts, failed: false, _alive: alive })
     }
 
     fn guarded(&mut self, call: impl FnOnce(&mut SinkParts) -> Result<(), Fault>) -> Result<(), Fault> {

@@ -12,6 +12,7 @@ use actix::prelude::*;
 use rayon::ThreadPool;
 use tokio::sync::{mpsc, oneshot};
 
+use super::mail::start_bounded;
 use super::{Alive, Edge, Event, Mail, Shell};
 use crate::alert::{Decoded, Fault, FaultKind, RawBatch, Span, Token, Transform};
 
@@ -135,8 +136,7 @@ where
     pub fn start_in(arbiter: &ArbiterHandle, parts: TransformParts<T>) -> Result<Addr<Self>, Fault> {
         let stage = Arc::new((parts.build)()?);
         let alive = Alive::new(&parts.shell);
-        Ok(Self::start_in_arbiter(arbiter, move |ctx| {
-            ctx.set_mailbox_capacity(parts.mailbox);
+        Ok(start_bounded(arbiter, parts.mailbox, move || {
             let (window, answers) = mpsc::channel(parts.window.max(1));
             let forwarder =
                 Forwarder { shell: parts.shell.clone(), answers, build: parts.build, done: parts.done, edges: parts.edges };

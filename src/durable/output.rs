@@ -237,7 +237,7 @@ mod tests {
     fn an_error_of_the_disk_comes_back_and_stays() {
         let Ok(file) = File::options().write(true).open("/dev/full") else { return eprintln!("skipped: no /dev/full") };
         let mut out = Output::over(file, Way::Cached).unwrap();
-        let refused = (0..10).find_map(|_| out.write_all(&[1; BLOCK]).err()).unwrap();
+        let refused = (0..3 * BLOCKS).find_map(|_| out.write_all(&[1; BLOCK]).err()).unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
         assert!(out.finish().is_err() && out.write_all(&[1; 2 * BLOCK]).is_err());
     }
