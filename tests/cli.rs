@@ -72,7 +72,8 @@ fn help_man_page_completions_schema_and_reference_are_printed() {
 fn a_stop_makes_everything_durable_and_a_finite_source_ends_by_itself() {
     let scratch = Scratch::new("cli-stop");
     let mut run = Run::start(&scratch, "night", &night(&scratch, json!({}), None), None);
-    run.await_for("archived alerts", LIMIT, |_| scratch.join("archive/night").exists().then_some(()));
+    // The folder of the hour is made for the first file that is sealed.
+    run.await_for("archived alerts", LIMIT, |_| scratch.join("archive/night/year=2026").exists().then_some(()));
     run.terminate();
     let (report, log) = run.finish(LIMIT);
     let sums = report.component("night");
@@ -89,7 +90,7 @@ fn a_second_signal_ends_the_process_at_once() {
     let scratch = Scratch::new("cli-second");
     let run = night(&scratch, json!({ "grace": "50 s", "stall": "50 s" }), None);
     let mut run = Run::start(&scratch, "night", &run, Some("archive=hang@1"));
-    run.await_for("a batch in hand", LIMIT, |process| process.log().contains("on purpose").then_some(()));
+    run.await_for("a batch in hand", LIMIT, |process| process.log().contains("hangs on purpose").then_some(()));
     run.terminate();
     run.await_for("the stop", LIMIT, |process| process.log().contains("stopping").then_some(()));
     run.terminate();

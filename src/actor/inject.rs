@@ -91,9 +91,12 @@ impl Injector {
                 Kind::Poison if span.contains(plan.number as i64) => panic!("injected poison at offset {}", plan.number),
                 Kind::Panic if nth == plan.number => panic!("injected panic at batch {nth}"),
                 Kind::Error if nth == plan.number => return Err(Fault::defect(format!("injected error at batch {nth}"))),
-                Kind::Hang if nth == plan.number => loop {
-                    std::thread::sleep(Duration::from_secs(1));
-                },
+                Kind::Hang if nth == plan.number => {
+                    tracing::warn!(stage, "hangs on purpose");
+                    loop {
+                        std::thread::sleep(Duration::from_secs(1));
+                    }
+                }
                 _ => {}
             }
         }
