@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_process_is_measured() {
         let folder = tempfile::tempdir().unwrap();
-        let work = r#"i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; echo "{\"seconds\": 1.5, \"components\": [{\"archived\": 7}]}" > $4"#;
+        let work = r#"i=0; while [ $i -lt 600000 ]; do i=$((i+1)); done; echo "{\"seconds\": 1.5, \"components\": [{\"archived\": 7}]}" > $4"#;
         let program = script(folder.path(), &format!(r#"[ "$1 $2 $3" = "run c.yaml --report" ] || exit 3; {work}"#));
         let run = run(&program, Path::new("c.yaml"), folder.path()).unwrap();
         assert_eq!((run.report.components[0].archived, run.report.seconds), (7, 1.5));
