@@ -56,7 +56,7 @@ pub struct Outcome {
     pub generations: u64,
     /// Stages rebuilt in place.
     pub rebuilt: u64,
-    /// The first fault of the first failed generation since progress was last made.
+    /// The first fault of the first generation that failed.
     pub cause: Option<String>,
 }
 

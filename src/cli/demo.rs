@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::report::{self, Report};
+use super::report::Report;
 use super::{exit, fail, run};
 use crate::{config, pipeline};
 
@@ -128,9 +128,6 @@ fn summary(dir: &Path, report: &Report) -> Result<(), String> {
     let rows: u64 = files.iter().map(|f| f.rows).sum();
     report.print();
     println!("  archive: {} files, {:.1} MB, {rows} alerts in all", files.len(), bytes as f64 / 1e6);
-    if let Some(c) = report.components.first() {
-        println!("  conservation: {}", report::sums(c));
-    }
     let glob = format!("{}/**/*.parquet", archive.display());
     println!("\nLook at it with DuckDB:");
     println!("  duckdb -c \"SELECT objectId, candidate.magpsf, matches FROM read_parquet('{glob}') WHERE matches > 0 LIMIT 10\"");

@@ -95,8 +95,7 @@ impl Report {
 }
 
 /// The conservation sums of a component as one line.
-#[must_use]
-pub fn sums(c: &Summary) -> String {
+fn sums(c: &Summary) -> String {
     let t = &c.totals;
     let holds = if t.imbalance == 0 { "balanced" } else { "NOT BALANCED" };
     format!(

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::report::Report;
@@ -58,7 +57,6 @@ pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
     let started = Instant::now();
     let ledgers = pipelines.iter().map(Pipeline::ledger).collect();
     let status = Status::start(ledgers);
-    let pipelines = Arc::new(pipelines);
     let summaries = std::thread::scope(|scope| {
         let threads: Vec<_> = pipelines.iter().map(|p| scope.spawn(|| p.run())).collect();
         threads.into_iter().map(|t| t.join()).collect::<Result<Vec<_>, _>>()
