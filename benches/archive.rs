@@ -18,7 +18,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use skysluice::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition, Verdict};
 use skysluice::archive::{ArchiveContext, ArchiveSink};
 use skysluice::avro::AlertSchema;
-use skysluice::config::{Archive, HourBy, Layout, MagnitudeUnit, Survey, TimeScale};
+use skysluice::config::{Archive, CutoutCodec, HourBy, Layout, MagnitudeUnit, Survey, TimeScale, WritePath};
 use skysluice::ledger::{Ledger, SinkId};
 
 const ROWS: usize = 256;
@@ -119,6 +119,8 @@ fn sink(home: &Path) -> ArchiveSink {
         roll_size: 1 << 40,
         roll_age: Duration::from_secs(3600),
         layout: Layout::Hive,
+        way: WritePath::Direct,
+        cutouts: CutoutCodec::None,
     };
     let survey = Survey {
         name: "ztf".into(),
@@ -146,6 +148,7 @@ fn sink(home: &Path) -> ArchiveSink {
         catalogs: Vec::new(),
         counts: Arc::default(),
         memory: 256 << 20,
+        pool: Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap()),
     };
     ArchiveSink::open(&config, context).unwrap()
 }

@@ -176,6 +176,7 @@ impl Pipeline {
                 configuration: self.fingerprint.clone(),
                 catalogs: self.chain.catalogs(),
                 memory: self.memory / 4,
+                pool: self.pool.clone(),
                 counts: self.archived.clone(),
             };
             sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, context)?)));

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::Int32Type;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int32Type};
 use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, StructArray,
     TimestampMillisecondArray, new_null_array,
@@ -13,19 +14,29 @@ use parquet::basic::{Compression, LogicalType, Type, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnDescriptor;
+use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 
 use super::footer::key;
 use super::sink::ArchiveContext;
 use super::writer::guarded;
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::AlertSchema;
+use crate::config::{CutoutCodec, FieldPath};
 
 /// Name of the column that says where a row came from.
-const OWN: &str = "skysluice";
+pub(super) const OWN: &str = "skysluice";
 
-/// Encoded bytes at which a row group is written out.
-const ROW_GROUP: usize = 64 << 20;
+/// Name of the field of it by which the rows of a row group are sorted.
+pub(super) const HEALPIX: &str = "healpix29";
+
+/// Order of the HEALPix cells of that field: the finest, 0.4 mas.
+const ORDER: u8 = 29;
+
+/// Rows of a page, at most: what a reader that looks for one place reads at least.
+const PAGE_ROWS: usize = 512;
+
+/// Distinct objects that the filter of a row group is made for; it has one row in a thousand wrong then.
+const OBJECTS: u64 = 4096;
 
 /// The columns of a file.
 #[derive(Debug)]
@@ -36,8 +47,10 @@ pub(super) struct Columns {
     own: Fields,
     /// Columns of the file.
     pub file: SchemaRef,
+    /// The same as Parquet has them.
+    pub parquet: SchemaDescriptor,
     /// How they are written, with all of the footer that is known beforehand.
-    pub properties: WriterProperties,
+    pub properties: Arc<WriterProperties>,
 }
 
 impl Columns {
@@ -45,7 +58,7 @@ impl Columns {
     ///
     /// # Errors
     /// When two columns would have one name, or a type can't be stored.
-    pub fn of(part: &AlertBatch, context: &ArchiveContext) -> Result<Columns, Fault> {
+    pub fn of(part: &AlertBatch, context: &ArchiveContext, cutouts: CutoutCodec) -> Result<Columns, Fault> {
         let survey = part.records.schema();
         let annotations: Vec<FieldRef> = part.annotations.iter().map(|a| a.field.clone()).collect();
         let own = own_fields();
@@ -64,8 +77,9 @@ impl Columns {
             fields.push(field);
         }
         let file: SchemaRef = Arc::new(Schema::new(fields));
-        let properties = properties(&file, &part.schema, context)?;
-        Ok(Columns { alerts: part.schema.clone(), survey, annotations, own, file, properties })
+        let parquet = guarded("laying out the columns", || ArrowSchemaConverter::new().convert(&file))?;
+        let properties = Arc::new(properties(&file, &parquet, &part.schema, context, cutouts)?);
+        Ok(Columns { alerts: part.schema.clone(), survey, annotations, own, file, parquet, properties })
     }
 
     /// Whether the rows of `part` have these columns.
@@ -119,6 +133,7 @@ impl Columns {
                 Arc::new(Int64Array::from_iter_values(part.rows.iter().map(|r| r.offset))),
                 Arc::new(Int32Array::from_iter_values(record)),
                 Arc::new(received.with_timezone("UTC")),
+                Arc::new(healpix(part)?),
                 Arc::new(part.verdicts.iter().map(|v| Some(*v == Verdict::Passed)).collect::<BooleanArray>()),
                 Arc::new(DictionaryArray::<Int32Type>::try_new(skipped_by, Arc::new(steps))?),
                 flags,
@@ -139,37 +154,76 @@ fn own_fields() -> Fields {
         field("offset", DataType::Int64, false, "offset of the message in the partition"),
         field("record", DataType::Int32, false, "index of the alert in the message"),
         field("received", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), true, "time of the message"),
+        field(
+            HEALPIX,
+            DataType::Int64,
+            true,
+            "HEALPix cell of the position, order 29, nested; rows of a row group are sorted by it",
+        ),
         field("passed", DataType::Boolean, false, "whether every step passed it"),
         field("skipped_by", text(), true, "the step that skipped it"),
         field("flags", DataType::Utf8, true, "what is odd about it, comma-separated"),
     ])
 }
 
-/// Dictionaries for text and small integers, statistics per chunk, zstd for all but bytes (performance.md: cut-outs are
-/// compressed already or cost more than they gain, dictionaries of floats triple the cost).
-fn properties(file: &Schema, alerts: &AlertSchema, context: &ArchiveContext) -> Result<WriterProperties, Fault> {
-    let parquet = guarded("laying out the columns", || ArrowSchemaConverter::new().convert(file))?;
+/// Dictionaries for text and small integers, zstd for all but bytes (performance.md: cut-outs are compressed already or cost
+/// more than they gain, dictionaries of floats triple the cost). Statistics of pages for what the candidate view is made of and
+/// for our own fields, of chunks for other columns without repetition, none inside lists, where no reader uses them. A Bloom
+/// filter for the id of the object.
+fn properties(
+    file: &Schema,
+    parquet: &SchemaDescriptor,
+    alerts: &AlertSchema,
+    context: &ArchiveContext,
+    cutouts: CutoutCodec,
+) -> Result<WriterProperties, Fault> {
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(1).map_err(defect)?);
+    let of_bytes = match cutouts {
+        CutoutCodec::None => Compression::UNCOMPRESSED,
+        CutoutCodec::Lz4 => Compression::LZ4_RAW,
+        CutoutCodec::Zstd => zstd,
+    };
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("skysluice version {}", env!("CARGO_PKG_VERSION")))
-        .set_max_row_group_row_count(None)
-        .set_max_row_group_bytes(Some(ROW_GROUP))
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).map_err(defect)?))
+        .set_compression(zstd)
         .set_key_value_metadata(Some(metadata(file, alerts, context)));
+    let survey = &context.survey;
+    let is = |path: &ColumnPath, fields: &[&[FieldPath]]| fields.iter().copied().flatten().any(|f| f.0 == path.parts());
+    let sought = [&*survey.alert_id, &*survey.object_id, &*survey.ra, &*survey.dec, &*survey.time, &*survey.magnitude];
     for column in parquet.columns() {
         let path = column.path().clone();
-        match Content::of(column) {
-            Content::Bytes => {
-                properties = properties
-                    .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-                    .set_column_statistics_enabled(path, EnabledStatistics::None);
-            }
+        let content = Content::of(column);
+        if column.max_rep_level() > 0 || matches!(content, Content::Bytes) {
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        } else if path.parts()[0] == OWN || is(&path, &sought) {
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+        }
+        if is(&path, &[&survey.object_id]) {
+            properties = properties
+                .set_column_bloom_filter_fpp(path.clone(), 0.001)
+                .set_column_bloom_filter_max_ndv(path.clone(), OBJECTS);
+        }
+        match content {
+            Content::Bytes => properties = properties.set_column_compression(path, of_bytes),
             Content::Repeating => properties = properties.set_column_dictionary_enabled(path, true),
             Content::Other => {}
         }
     }
     Ok(properties.build())
+}
+
+/// The HEALPix cell of each place, nested scheme (Gorski et al. 2005, ApJ 622, 759); null where there is no place.
+fn healpix(part: &AlertBatch) -> Result<Int64Array, ArrowError> {
+    let degrees = |column: &ArrayRef| match column.as_primitive_opt::<Float64Type>() {
+        Some(column) => Ok(column.clone()),
+        None => Err(ArrowError::CastError("a position that is no Float64".to_owned())),
+    };
+    let layer = cdshealpix::nested::get(ORDER);
+    let cell = |(ra, dec): (Option<f64>, Option<f64>)| Some(layer.hash(ra?.to_radians(), dec?.to_radians()) as i64);
+    Ok(degrees(&part.candidate.ra)?.iter().zip(&degrees(&part.candidate.dec)?).map(cell).collect())
 }
 
 fn defect(error: ParquetError) -> Fault {

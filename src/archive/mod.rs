@@ -21,9 +21,13 @@
 mod columns;
 mod folders;
 mod footer;
+mod group;
 mod hour;
 mod marks;
+mod own;
+mod parquet_file;
 mod sink;
+mod stamps;
 mod writer;
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The sink: which rows go into which file, when a file is sealed, which batches are acknowledged then.
 
-use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -9,15 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow_array::{BooleanArray, RecordBatch};
+use rayon::ThreadPool;
 
 use super::columns::Columns;
 use super::folders;
 use super::hour::{Hour, Hours};
 use super::marks::{Mark, Marks};
+use super::own;
+use super::parquet_file::Means;
 use super::writer::{FileWriter, STAGING_SUFFIX, component_prefix};
-use crate::alert::{AlertBatch, Decoded, Fault, Sink, Token, TopicPartition};
+use crate::alert::{AlertBatch, Decoded, Fault, Permit, Sink, Token, TopicPartition};
 use crate::config;
-use crate::durable::{self, FolderLock, name_part};
+use crate::durable::{self, FolderLock, Way, name_part};
 use crate::ledger::{Handled, Ledger, SinkId};
 
 /// Files open at once; one more seals the one that was not written to for longest.
@@ -38,8 +40,10 @@ pub struct ArchiveContext {
     pub configuration: String,
     /// Names and versions of the catalogues that were matched against, for the footer.
     pub catalogs: Vec<String>,
-    /// Bytes that all files being written may hold in memory together.
+    /// Bytes that all files being written may hold in memory together. More than that must be free for batches on their way.
     pub memory: u64,
+    /// Threads that encode.
+    pub pool: Arc<ThreadPool>,
     /// Counts what is done, also over several generations of the sink.
     pub counts: Arc<Counts>,
 }
@@ -162,7 +166,7 @@ impl ArchiveSink {
         // The batch itself counts as one file until all of it is written: a file may be sealed on the way.
         self.pending.insert(self.batches, Pending { token: batch.token.clone(), files: 1, handled: Handled::default() });
         for part in batch.parts.iter().filter(|p| !p.is_empty()) {
-            self.take_part(&batch.token.origin, epoch, part)?;
+            self.take_part(&batch.token.origin, epoch, part, &batch.permit)?;
         }
         self.release(self.batches);
         self.bound()
@@ -187,7 +191,13 @@ impl ArchiveSink {
         Ok(epoch)
     }
 
-    fn take_part(&mut self, origin: &Arc<TopicPartition>, epoch: u64, part: &AlertBatch) -> Result<(), Fault> {
+    fn take_part(
+        &mut self,
+        origin: &Arc<TopicPartition>,
+        epoch: u64,
+        part: &AlertBatch,
+        permit: &Arc<Permit>,
+    ) -> Result<(), Fault> {
         let columns = self.columns(part)?;
         let hours = Hours::of(part, self.config.by)?;
         let mut assembled = None;
@@ -204,7 +214,7 @@ impl ArchiveSink {
                     assembled.insert(columns.assemble(part, &origin.topic, origin.partition).map_err(failed)?)
                 }
             };
-            self.write(hour, &columns, origin, epoch, (whole, part, kept.as_ref()))?;
+            self.write(hour, &columns, origin, epoch, (whole, part, kept.as_ref()), permit)?;
             self.in_hand(|pending| pending.handled.archived += count as u64);
             if hour == Hour::QUARANTINE {
                 self.context.counts.quarantined.fetch_add(count as u64, Ordering::Relaxed);
@@ -219,7 +229,7 @@ impl ArchiveSink {
         {
             return Ok(columns.clone());
         }
-        let columns = Arc::new(Columns::of(part, &self.context)?);
+        let columns = Arc::new(Columns::of(part, &self.context, self.config.cutouts)?);
         self.columns.insert(part.schema.fingerprint, columns.clone());
         Ok(columns)
     }
@@ -271,11 +281,19 @@ impl ArchiveSink {
         origin: &Arc<TopicPartition>,
         epoch: u64,
         (whole, part, kept): (&RecordBatch, &AlertBatch, Option<&BooleanArray>),
+        permit: &Arc<Permit>,
     ) -> Result<(), Fault> {
         let failed = |e| Fault::defect(format!("choosing the alerts of an hour from {origin}: {e}"));
-        let batch = match kept {
-            Some(mask) => Cow::Owned(arrow_select::filter::filter_record_batch(whole, mask).map_err(failed)?),
-            None => Cow::Borrowed(whole),
+        // What all of a batch points into is held with it. A part of a batch gets bytes of its own: a few late rows must not
+        // hold the whole batch until their hour is written.
+        let (batch, held, memory) = match kept {
+            None => (whole.clone(), permit.clone(), part.buffers.iter().map(|b| b.len() as u64).sum()),
+            Some(mask) => {
+                let chosen = arrow_select::filter::filter_record_batch(whole, mask).map_err(failed)?;
+                let chosen = own::copy(&chosen).map_err(failed)?;
+                let memory = chosen.get_array_memory_size() as u64;
+                (chosen, Arc::new(Permit::unbounded()), memory)
+            }
         };
         let key = (hour, part.schema.fingerprint);
         self.make_way(key, columns)?;
@@ -284,11 +302,16 @@ impl ArchiveSink {
             Entry::Vacant(free) => {
                 self.files += 1;
                 let name = format!("{:08}{STAGING_SUFFIX}", self.files);
-                free.insert(FileWriter::create(&self.staging, &name, columns)?)
+                let way = match self.config.way {
+                    config::WritePath::Direct => Way::Direct,
+                    config::WritePath::Cached => Way::Cached,
+                };
+                let means = Means { pool: self.context.pool.clone(), way };
+                free.insert(FileWriter::create(&self.staging, &name, columns, means))
             }
         };
         let chosen = |(i, row)| kept.is_none_or(|mask: &BooleanArray| mask.value(i)).then_some(row);
-        writer.write(origin, epoch, &batch, part.rows.iter().enumerate().filter_map(chosen))?;
+        writer.write(origin, epoch, batch, part.rows.iter().enumerate().filter_map(chosen), (&held, memory))?;
         writer.used = self.batches;
         if writer.waiting.last() != Some(&self.batches) {
             writer.waiting.push(self.batches);
@@ -324,8 +347,8 @@ impl ArchiveSink {
     fn bound(&mut self) -> Result<(), Fault> {
         let (batch, limit) = (self.batches, self.config.roll_size);
         self.seal_where(|_, writer| writer.used == batch && writer.bytes() >= limit)?;
-        while self.writers.values().map(|w| w.memory).sum::<u64>() > self.context.memory {
-            let Some(largest) = self.writers.values_mut().max_by_key(|w| w.memory) else { break };
+        while self.writers.values().map(FileWriter::memory).sum::<u64>() > self.context.memory {
+            let Some(largest) = self.writers.values_mut().max_by_key(|w| w.memory()) else { break };
             largest.flush()?;
         }
         Ok(())

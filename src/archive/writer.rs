@@ -7,16 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::Columns;
-use super::footer::{OffsetRange, key};
-use crate::alert::{Fault, RowOrigin, TopicPartition};
-use crate::durable::{Staged, Way, name_part};
+use super::footer::OffsetRange;
+use super::parquet_file::{Means, ParquetFile};
+use crate::alert::{Fault, Permit, RowOrigin, TopicPartition};
+use crate::durable::name_part;
 
 /// Ending of the names in the staging folder.
 pub(super) const STAGING_SUFFIX: &str = ".part";
@@ -29,8 +27,7 @@ const PART_LIMIT: usize = 40;
 
 /// A file being written.
 pub(super) struct FileWriter {
-    out: ArrowWriter<Staged>,
-    path: PathBuf,
+    out: ParquetFile,
     /// The columns it was begun with.
     pub columns: Arc<Columns>,
     ranges: Vec<Open>,
@@ -40,8 +37,6 @@ pub(super) struct FileWriter {
     pub opened: Option<Instant>,
     /// When it was last written to, counted in batches.
     pub used: u64,
-    /// Bytes of memory that it holds.
-    pub memory: u64,
     rows: u64,
 }
 
@@ -62,29 +57,21 @@ pub(super) struct Sealed {
 }
 
 impl FileWriter {
-    /// Begins a file in the staging folder.
-    ///
-    /// # Errors
-    /// When it can't be created, or the columns can't be stored.
-    pub fn create(staging: &Path, name: &str, columns: &Arc<Columns>) -> Result<FileWriter, Fault> {
-        let staged = Staged::create(staging, name, Way::Direct)?;
-        let path = staged.path().to_path_buf();
-        let options = ArrowWriterOptions::new().with_properties(columns.properties.clone()).with_skip_arrow_metadata(true);
-        let out = guarded("starting a file", || ArrowWriter::try_new_with_options(staged, columns.file.clone(), options))?;
-        Ok(FileWriter {
-            out,
-            path,
+    /// A file that will be written in the staging folder.
+    pub fn create(staging: &Path, name: &str, columns: &Arc<Columns>, means: Means) -> FileWriter {
+        FileWriter {
+            out: ParquetFile::new(staging.join(name), columns.clone(), means),
             columns: columns.clone(),
             ranges: Vec::new(),
             waiting: Vec::new(),
             opened: None,
             used: 0,
-            memory: 0,
             rows: 0,
-        })
+        }
     }
 
-    /// Appends rows, all of one partition, which came from `rows` (in order, at least one).
+    /// Appends rows, all of one partition, which came from `rows` (in order, at least one). They point into a batch of `memory`
+    /// bytes, which is held until they are on the disk.
     ///
     /// # Errors
     /// When the disk refuses, or the rows can't be stored. The file must be dropped then.
@@ -92,10 +79,11 @@ impl FileWriter {
         &mut self,
         origin: &Arc<TopicPartition>,
         epoch: u64,
-        batch: &RecordBatch,
+        batch: RecordBatch,
         rows: impl Iterator<Item = &'a RowOrigin>,
+        (held, memory): (&Arc<Permit>, u64),
     ) -> Result<(), Fault> {
-        guarded(&format!("writing {}", self.path.display()), || self.out.write(batch))?;
+        self.rows += batch.num_rows() as u64;
         let mut known = self.ranges.iter().rposition(|r| r.epoch == epoch && r.origin == *origin);
         for row in rows {
             let at = *known.get_or_insert_with(|| {
@@ -108,9 +96,7 @@ impl FileWriter {
             range.min_timestamp = [range.min_timestamp, row.timestamp].into_iter().flatten().min();
             range.max_timestamp = range.max_timestamp.max(row.timestamp);
         }
-        self.rows += batch.num_rows() as u64;
-        self.memory = self.out.memory_size() as u64;
-        Ok(())
+        self.out.push(batch, held, memory)
     }
 
     /// Writes out the row group in hand, which gives its memory back.
@@ -118,14 +104,17 @@ impl FileWriter {
     /// # Errors
     /// As [`FileWriter::write`].
     pub fn flush(&mut self) -> Result<(), Fault> {
-        guarded(&format!("writing {}", self.path.display()), || self.out.flush())?;
-        self.memory = 0;
-        Ok(())
+        self.out.flush()
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn memory(&self) -> u64 {
+        self.out.memory()
     }
 
     /// Bytes that the file will have about.
     pub fn bytes(&self) -> u64 {
-        (self.out.bytes_written() + self.out.in_progress_size()) as u64
+        self.out.bytes()
     }
 
     /// Whether rows of the partition are in it.
@@ -142,16 +131,11 @@ impl FileWriter {
     ///
     /// # Errors
     /// As [`FileWriter::write`].
-    pub fn seal(mut self, folder: &Path, prefix: &str) -> Result<Sealed, Fault> {
+    pub fn seal(self, folder: &Path, prefix: &str) -> Result<Sealed, Fault> {
         let mut ranges: Vec<OffsetRange> = self.ranges.into_iter().map(|r| r.range).collect();
         ranges.sort_by(|a, b| (&a.topic, a.partition, a.first).cmp(&(&b.topic, b.partition, b.first)));
         let json = serde_json::to_string(&ranges).map_err(|e| Fault::defect(format!("offset ranges as JSON: {e}")))?;
-        let out = &mut self.out;
-        out.append_key_value_metadata(KeyValue::new(key::RANGES.to_owned(), json));
-        guarded(&format!("writing {}", self.path.display()), || out.flush())?;
-        // Only the footer is left: whatever fails now is the disk.
-        let staged = guarded(&format!("completing {}", self.path.display()), || self.out.into_inner())
-            .map_err(|fault| Fault::environment(fault.message))?;
+        let staged = self.out.finish(json)?;
         let bytes = staged.written();
         let stem = stem(prefix, &ranges);
         let path = staged.publish(folder, |n| match n {

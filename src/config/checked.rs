@@ -299,6 +299,30 @@ pub struct Archive {
     pub roll_age: Duration,
     /// Layout of the partition folders.
     pub layout: Layout,
+    /// How bytes reach the disk.
+    pub way: WritePath,
+    /// How columns of bytes are compressed.
+    pub cutouts: CutoutCodec,
+}
+
+/// How bytes reach the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WritePath {
+    /// Past the page cache, where the file system can.
+    Direct,
+    /// Through the page cache, written back early.
+    Cached,
+}
+
+/// How columns of bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutoutCodec {
+    /// Not at all.
+    None,
+    /// LZ4.
+    Lz4,
+    /// Zstandard, level 1.
+    Zstd,
 }
 
 impl Archive {
@@ -313,7 +337,16 @@ impl Archive {
         let mut name = root.file_name().unwrap_or_default().to_owned();
         name.push(".staging");
         let staging = root.with_file_name(name);
-        Self { root, staging, by: HourBy::Ingest, roll_size: Self::ROLL_SIZE, roll_age: Self::ROLL_AGE, layout: Layout::Hive }
+        Self {
+            root,
+            staging,
+            by: HourBy::Ingest,
+            roll_size: Self::ROLL_SIZE,
+            roll_age: Self::ROLL_AGE,
+            layout: Layout::Hive,
+            way: WritePath::Direct,
+            cutouts: CutoutCodec::None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod columns;
+mod group;
 mod once;
 mod sealing;
 
@@ -20,7 +21,7 @@ use arrow_array::{
     Array, ArrayRef, BinaryViewArray, Decimal128Array, DictionaryArray, Float64Array, Int32Array, Int64Array, ListArray,
     NullArray, RecordBatch, StringArray, StringViewArray, StructArray, TimestampMicrosecondArray,
 };
-use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding};
@@ -32,7 +33,7 @@ use crate::alert::{
     Verdict,
 };
 use crate::avro::AlertSchema;
-use crate::config::{self, HourBy, Layout, MagnitudeUnit, TimeScale};
+use crate::config::{self, CutoutCodec, HourBy, Layout, MagnitudeUnit, TimeScale, WritePath};
 use crate::ledger::{Ledger, SinkId};
 
 /// 2026-11-09 03:00:00 UTC, milliseconds.
@@ -93,7 +94,8 @@ fn part_of(fingerprint: u64, records: RecordBatch, rows: Vec<RowOrigin>) -> Aler
     AlertBatch {
         schema: alert_schema(fingerprint, &records),
         records,
-        buffers: Vec::new(),
+        // As long as the messages would be.
+        buffers: vec![Buffer::from(vec![0_u8; 120 * n])],
         candidate: Candidate {
             alert_id: Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.offset))),
             object_id: Arc::new(StringArray::from(vec!["x"; n])),
@@ -137,6 +139,7 @@ struct House {
     ledger: Ledger,
     sink: Option<ArchiveSink>,
     memory: u64,
+    survey: Arc<config::Survey>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -157,10 +160,12 @@ impl House {
             roll_size: 1 << 30,
             roll_age: Duration::from_secs(60),
             layout: Layout::Hive,
+            way: WritePath::Direct,
+            cutouts: CutoutCodec::None,
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);
-        House { config, ledger, sink: None, memory: 1 << 30, _home: None }
+        House { config, ledger, sink: None, memory: 1 << 30, survey: survey(), _home: None }
     }
 
     fn open(&self) -> Result<ArchiveSink, Fault> {
@@ -168,11 +173,12 @@ impl House {
             component: "ztf".into(),
             sink: ARCHIVE,
             ledger: self.ledger.clone(),
-            survey: survey(),
+            survey: self.survey.clone(),
             configuration: "c0ffee".into(),
             catalogs: vec!["gcvs 5.1".into()],
             counts: Arc::default(),
             memory: self.memory,
+            pool: Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap()),
         };
         ArchiveSink::open(&self.config, context)
     }

@@ -5,6 +5,7 @@ use super::*;
 #[test]
 fn a_batch_is_acknowledged_when_its_file_is_sealed() {
     let mut house = House::new();
+    house.memory = 1;
     house.accept(&plain(0, 0..10));
     house.accept(&batch(0, 10..12, Vec::new()));
     assert_eq!((house.files().len(), house.staged(), house.ledger.watermark(&origin(0))), (0, 1, None));

@@ -8,7 +8,9 @@ use super::Checker;
 use super::claims::{Folder, Target};
 use super::source::security;
 use crate::config::at::{At, Place};
-use crate::config::checked::{Archive, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source};
+use crate::config::checked::{
+    Archive, CutoutCodec, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source, WritePath,
+};
 use crate::config::raw;
 use crate::config::spots::Spot;
 
@@ -37,6 +39,15 @@ impl Checker<'_> {
             roll_size: self.size(roll.and_then(|roll| roll.size.as_ref()), default.roll_size),
             roll_age: self.time_above_zero(roll.and_then(|roll| roll.age.as_ref()), default.roll_age),
             layout: Layout::Hive,
+            way: match raw.write {
+                None | Some(raw::Write::Direct) => WritePath::Direct,
+                Some(raw::Write::Cached) => WritePath::Cached,
+            },
+            cutouts: match raw.cutouts {
+                None | Some(raw::Compression::None) => CutoutCodec::None,
+                Some(raw::Compression::Lz4) => CutoutCodec::Lz4,
+                Some(raw::Compression::Zstd) => CutoutCodec::Zstd,
+            },
             root: default.root,
         }
     }

@@ -27,6 +27,37 @@ pub struct Archive {
     pub by: Option<HourOf>,
     /// When a file is finished: whichever limit is reached first.
     pub roll: Option<Roll>,
+    /// How bytes reach the disk: `direct` (past the page cache, where the file system can; else as `cached`) or `cached`
+    /// (through it, written back early). The default costs less processor time, and leaves the cache to the catalogues and to
+    /// the broker; choose the other where readers take files right after they appear.
+    #[schemars(extend("default" = "direct"))]
+    pub write: Option<Write>,
+    /// How columns of bytes are compressed: `none`, `lz4` or `zstd`. The default passes cut-outs through untouched: ZTF's are
+    /// compressed already. Raw ones, as LSST's, shrink to about half, at several times the cost of all the rest.
+    #[schemars(extend("default" = "none"))]
+    pub cutouts: Option<Compression>,
+}
+
+/// How bytes reach the disk.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Write {
+    /// Past the page cache.
+    Direct,
+    /// Through the page cache.
+    Cached,
+}
+
+/// How columns of bytes are compressed.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// LZ4: fast.
+    Lz4,
+    /// Zstandard, level 1: smaller.
+    Zstd,
 }
 
 /// How files are spread over folders.
