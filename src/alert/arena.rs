@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_buffer::Buffer;
 use bytes::Bytes;
 
-/// Bytes that are kept for later, at most.
-const KEPT: usize = 128 << 20;
 /// An arena larger than this is given back at once.
 const LARGEST: usize = 16 << 20;
 
 /// Arenas that came back. Clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Arenas {
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Bytes that are kept for later, at most.
+    kept: u64,
 }
 
 /// Bytes lent out as a buffer; they go back when the last view of the buffer is dropped.
@@ -24,6 +24,12 @@ struct Lent {
 }
 
 impl Arenas {
+    /// Keeps up to `kept` bytes for later: as many as may be in flight, for a row group gives all of its arenas back at once.
+    #[must_use]
+    pub fn keeping(kept: u64) -> Arenas {
+        Arenas { spare: Arc::default(), kept }
+    }
+
     /// An empty arena with room for `expected` bytes.
     #[must_use]
     pub fn take(&self, expected: usize) -> Vec<u8> {
@@ -54,7 +60,7 @@ impl Drop for Lent {
         arena.clear();
         let mut spare = self.home.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let kept: usize = spare.iter().map(Vec::capacity).sum();
-        if arena.capacity() <= LARGEST && kept + arena.capacity() <= KEPT {
+        if arena.capacity() <= LARGEST && (kept + arena.capacity()) as u64 <= self.home.kept {
             spare.push(arena);
         }
     }
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_arena_comes_back_when_its_last_view_is_gone() {
-        let arenas = Arenas::default();
+        let arenas = Arenas::keeping(1 << 20);
         let mut arena = arenas.take(1000);
         arena.extend_from_slice(b"payload");
         let place = arena.as_ptr();
@@ -83,10 +89,11 @@ mod tests {
 
     #[test]
     fn giants_are_not_kept() {
-        let arenas = Arenas::default();
+        let arenas = Arenas::keeping(64 << 20);
         drop(arenas.lend(Vec::with_capacity(LARGEST + 1)));
-        (0..20).for_each(|_| drop(arenas.lend(vec![1; 10])));
+        let lent: Vec<_> = (0..20).map(|_| arenas.lend(Vec::with_capacity(LARGEST))).collect();
+        drop(lent);
         let spare = arenas.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(spare.iter().map(Vec::capacity).sum::<usize>() <= KEPT && spare.iter().all(|a| a.capacity() <= LARGEST));
+        assert!(spare.iter().map(Vec::capacity).sum::<usize>() == 64 << 20 && spare.iter().all(|a| a.capacity() <= LARGEST));
     }
 }

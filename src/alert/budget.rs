@@ -30,7 +30,7 @@ impl Budget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { account: Arc::new(Account { limit, used: AtomicU64::new(0) }), arenas: Arenas::default() }
+        Self { account: Arc::new(Account { limit, used: AtomicU64::new(0) }), arenas: Arenas::keeping(limit) }
     }
 
     /// Takes `bytes`, or nothing when they would not fit. A request larger than the whole budget is granted when nothing

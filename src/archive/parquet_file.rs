@@ -20,7 +20,7 @@ use crate::alert::{Fault, Permit};
 use crate::durable::{Staged, Way};
 
 /// Bytes of messages whose rows make a row group.
-const ROW_GROUP: u64 = 128 << 20;
+const ROW_GROUP: u64 = 96 << 20;
 
 /// What a file is written with.
 #[derive(Clone)]

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn builder(limits: BatchLimits, start: Option<i64>) -> Builder {
-        Builder::new(Arc::new(TopicPartition { topic: "t".into(), partition: 3 }), 7, limits, start, Arenas::default())
+        Builder::new(Arc::new(TopicPartition { topic: "t".into(), partition: 3 }), 7, limits, start, Arenas::keeping(1 << 20))
     }
 
     fn put(builder: &mut Builder, offset: i64, payload: &[u8]) {
