@@ -16,13 +16,14 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::footer::key;
+use super::meaning;
 use super::sink::ArchiveContext;
 use super::writer::guarded;
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::AlertSchema;
 
 /// Name of the column that says where a row came from.
-const OWN: &str = "skysluice";
+pub(super) const OWN: &str = "skysluice";
 
 /// Encoded bytes at which a row group is written out.
 const ROW_GROUP: usize = 64 << 20;
@@ -199,7 +200,7 @@ impl Content {
 fn metadata(file: &Schema, alerts: &AlertSchema, context: &ArchiveContext) -> Vec<KeyValue> {
     let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
     vec![
-        pair(ARROW_SCHEMA_META_KEY, &encode_arrow_schema(&plain(file))),
+        pair(ARROW_SCHEMA_META_KEY, &encode_arrow_schema(&meaning::described(&plain(file), &context.survey.fields))),
         pair(key::VERSION, env!("CARGO_PKG_VERSION")),
         pair(key::COMPONENT, &context.component),
         pair(key::CONFIGURATION, &context.configuration),

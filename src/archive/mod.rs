@@ -23,6 +23,7 @@ mod folders;
 mod footer;
 mod hour;
 mod marks;
+mod meaning;
 mod sink;
 mod writer;
 
