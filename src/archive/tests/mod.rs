@@ -5,6 +5,7 @@
 mod columns;
 mod once;
 mod sealing;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;
