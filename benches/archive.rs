@@ -138,6 +138,7 @@ fn sink(home: &Path) -> ArchiveSink {
         none_texts: Vec::new(),
         none_numbers: Vec::new(),
         schemas: Vec::new(),
+        fields: std::collections::BTreeMap::new(),
     };
     let context = ArchiveContext {
         component: "bench".into(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::{RecordBatch, TimestampMicrosecondArray};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::actor::{
@@ -14,11 +15,11 @@ use crate::actor::{
     TransformParts, supervise,
 };
 use crate::alert::{Budget, Fault, LetterBox, Sink};
-pub use crate::archive::inventory;
 use crate::archive::{ArchiveContext, ArchiveSink, Counts as ArchiveCounts};
+pub use crate::archive::{Hour, WantedHours, export, inventory, list, verify};
 use crate::avro::AlertSchema;
 use crate::config::{self, DeadLetters, Settings};
-use crate::decode::Decode;
+use crate::decode::{self, Decode};
 use crate::filter::FilterError;
 use crate::ledger::{Ledger, SinkId, Totals};
 use crate::letters::{FolderLetters, LetterSink};
@@ -281,6 +282,13 @@ fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
         publish::check(&config.publish, &schema.arrow, &chain.annotation_fields()).map_err(publish)?;
     }
     Ok(chain)
+}
+
+/// Tells the times of observation of archived rows as decoding saw them, by the profiles of the surveys.
+pub fn observed(
+    surveys: BTreeMap<String, Arc<config::Survey>>,
+) -> impl Fn(&str, &RecordBatch) -> Option<TimestampMicrosecondArray> + Sync {
+    move |survey, records| decode::observed(surveys.get(survey)?, records).ok().flatten()
 }
 
 /// The pool in which batches are decoded and processed; 0 threads is one per core.

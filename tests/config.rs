@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use arrow_schema::DataType;
 use serde_json::Value;
 use skysluice::config;
 
@@ -90,6 +91,40 @@ fn the_known_schema_of_ztf_is_that_of_its_packets() {
     let known = apache_avro::Schema::parse_str(&survey.schemas[0]).unwrap();
     let known: Value = serde_json::from_str(&serde_json::to_string(&known).unwrap()).unwrap();
     assert_eq!(bones(&known), bones(&sent));
+}
+
+/// Paths of all columns, through lists.
+fn columns(fields: &arrow_schema::Fields, above: &str, out: &mut BTreeSet<String>) {
+    for field in fields {
+        let path = if above.is_empty() { field.name().clone() } else { format!("{above}.{}", field.name()) };
+        let mut kind = field.data_type();
+        while let DataType::List(item) = kind {
+            kind = item.data_type();
+        }
+        if let DataType::Struct(inner) = kind {
+            columns(inner, &path, out);
+        }
+        out.insert(path);
+    }
+}
+
+#[test]
+fn the_profiles_tell_the_meaning_of_fields_that_there_are() {
+    for survey in ["ztf", "lsst"] {
+        let mut there = BTreeSet::new();
+        for schema in Path::new("conf/schemas").join(survey).read_dir().unwrap() {
+            let json = std::fs::read_to_string(schema.unwrap().path()).unwrap();
+            columns(skysluice::avro::AlertSchema::parse(&json).unwrap().arrow.fields(), "", &mut there);
+        }
+        let profile = config::builtin(survey).unwrap();
+        assert!(profile.fields.len() > 80, "{survey}: {} fields", profile.fields.len());
+        let strangers: Vec<_> = profile.fields.keys().filter(|path| !there.contains(*path)).collect();
+        assert_eq!(strangers, [""; 0], "{survey}");
+        for paths in [&profile.ra, &profile.dec] {
+            let unit = profile.fields[&paths[0].to_string()].unit.as_deref();
+            assert_eq!(unit, Some("deg"), "{survey}: {}", paths[0]);
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 
 use super::footer::key;
+use super::meaning;
 use super::sink::ArchiveContext;
 use super::writer::guarded;
 use crate::alert::{AlertBatch, Fault, Verdict};
@@ -253,7 +254,7 @@ impl Content {
 fn metadata(file: &Schema, alerts: &AlertSchema, context: &ArchiveContext) -> Vec<KeyValue> {
     let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
     vec![
-        pair(ARROW_SCHEMA_META_KEY, &encode_arrow_schema(&plain(file))),
+        pair(ARROW_SCHEMA_META_KEY, &encode_arrow_schema(&meaning::described(&plain(file), &context.survey.fields))),
         pair(key::VERSION, env!("CARGO_PKG_VERSION")),
         pair(key::COMPONENT, &context.component),
         pair(key::CONFIGURATION, &context.configuration),

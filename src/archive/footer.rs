@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Fault;
@@ -125,29 +125,37 @@ impl From<ReadError> for Fault {
 /// # Errors
 /// When the file can't be read or is no Parquet file.
 pub fn read_footer(path: &Path) -> Result<FileSummary, ReadError> {
+    open(path).map(|(summary, ..)| summary)
+}
+
+/// Opens a file: its summary, its metadata, and the file for reading on.
+pub(super) fn open(path: &Path) -> Result<(FileSummary, ParquetMetaData, File), ReadError> {
     let failed = |source| ReadError::Io { path: path.to_path_buf(), source };
     let file = File::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
     let metadata = ParquetMetaDataReader::new()
         .parse_and_finish(&file)
         .map_err(|source| ReadError::Parquet { path: path.to_path_buf(), source })?;
-    let metadata = metadata.file_metadata();
-    let value = |key: &str| {
-        let pairs = metadata.key_value_metadata()?;
-        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
-    };
+    let value = |key: &str| value(&metadata, key);
     let ranges = value(key::RANGES)
         .map(serde_json::from_str)
         .transpose()
         .map_err(|source| ReadError::Ranges { path: path.to_path_buf(), source })?;
-    Ok(FileSummary {
+    let summary = FileSummary {
         path: path.to_path_buf(),
-        rows: u64::try_from(metadata.num_rows()).unwrap_or(0),
+        rows: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
         bytes,
         component: value(key::COMPONENT).unwrap_or_default().to_owned(),
         fingerprint: value(key::FINGERPRINT).unwrap_or_default().to_owned(),
         ranges: ranges.unwrap_or_default(),
-    })
+    };
+    Ok((summary, metadata, file))
+}
+
+/// What the footer says under a key.
+pub(super) fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
 }
 
 /// Every Parquet file below `root`, by path. An archive that does not exist yet has none.

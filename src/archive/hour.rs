@@ -47,6 +47,15 @@ impl Hour {
     }
 }
 
+impl Hour {
+    /// Year, month, day and hour of the day; `None` for the quarantine.
+    pub(super) fn parts(self) -> Option<[i64; 4]> {
+        let hours = self.0?;
+        let (year, month, day) = civil(hours.div_euclid(24));
+        Some([year, month, day, hours.rem_euclid(24)])
+    }
+}
+
 /// Year, month and day of a day number since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant,
 /// "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`).
 fn civil(days: i64) -> (i64, i64, i64) {

@@ -1,11 +1,13 @@
 //! The archive: every accepted alert in Parquet, once, in the folder of its hour.
 //!
-//! May depend on: `alert`, `config`, `ledger`, `durable`, arrow, parquet. The only module that names parquet.
+//! May depend on: `alert`, `avro`, `config`, `filter`, `ledger`, `durable`, arrow, parquet. The only module that names parquet.
 //!
 //! A file holds alerts of one hour and one schema: the survey's columns as they were nested in the packet, the columns that
 //! the steps added, and the struct `skysluice` (where the row came from, whether and why a step skipped it, flags). It is
 //! written in a staging folder outside the root, then published whole (see `durable`); batches are acknowledged when every
 //! file with rows of theirs is published.
+//!
+//! `list`, `verify` and `export` read it again, for the command line; they change nothing in it.
 //!
 //! An alert without a usable time goes to `year=0/month=0/day=0/hour=0`, the quarantine.
 //!
@@ -19,15 +21,20 @@
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 
 mod columns;
+pub mod export;
 mod folders;
 mod footer;
 mod group;
 mod hour;
+pub mod list;
 mod marks;
+mod meaning;
 mod own;
 mod parquet_file;
+mod place;
 mod sink;
 mod stamps;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -35,4 +42,5 @@ mod tests;
 
 pub use footer::{FileSummary, OffsetRange, ReadError, Totals, inventory, read_footer, totals};
 pub use hour::Hour;
+pub use place::WantedHours;
 pub use sink::{ArchiveContext, ArchiveSink, Counts};

@@ -145,9 +145,9 @@ fn simple(full: &str) -> &str {
 }
 
 /// The named types of a schema, by full name, each with the namespace that holds inside it.
-#[derive(Default)]
-struct Named {
-    types: HashMap<String, (Value, String)>,
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) types: HashMap<String, (Value, String)>,
 }
 
 /// Levels of a default that are looked at: a default may refer to itself through the fields that it leaves out.
@@ -169,7 +169,7 @@ impl Named {
         if name.contains('.') || space.is_empty() { name.to_owned() } else { format!("{space}.{name}") }
     }
 
-    fn collect(&mut self, schema: &Value, enclosing: &str) {
+    pub(super) fn collect(&mut self, schema: &Value, enclosing: &str) {
         match schema {
             Value::Array(branches) => branches.iter().for_each(|b| self.collect(b, enclosing)),
             Value::Object(object) => match object.get("type") {

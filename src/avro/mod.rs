@@ -4,7 +4,7 @@
 //!
 //! The way of a message: `framing` finds the schema and the datums in it, `store` gives the one [`AlertSchema`] per distinct
 //! schema, whose plan (`plan`, compiled by `compile`) is run over each datum (`run`) and appends to columns (`columns`),
-//! which become Arrow arrays at the end of the batch (`finish`).
+//! which become Arrow arrays at the end of the batch (`finish`). `write` goes the other way: columns to data of a schema.
 //!
 //! **Invariants:** bytes from outside never cause a panic, recursion, or an allocation beyond [`MAX_ALERT_BYTES`] per alert;
 //! a datum is decoded whole or leaves no trace in the columns.
@@ -25,6 +25,7 @@ mod resolve;
 mod run;
 mod schema;
 mod store;
+mod write;
 
 pub use append::{AppendError, Appended, append};
 pub(crate) use codec::Codec;
@@ -36,6 +37,7 @@ pub use resolve::resolve;
 pub use schema::AlertSchema;
 pub(crate) use store::KnownHeader;
 pub use store::SchemaStore;
+pub use write::{BoundRecords, RecordWriter, WriteError};
 
 /// What one alert may take in columns or decompressed, bytes.
 pub const MAX_ALERT_BYTES: u64 = 64 << 20;

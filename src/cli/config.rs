@@ -18,7 +18,7 @@ pub fn reference() -> ExitCode {
 }
 
 /// A reader that closes the pipe early, as `head` does, has what it wanted.
-fn print(text: &str) -> ExitCode {
+pub(super) fn print(text: &str) -> ExitCode {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             eprintln!("cannot write: {error}");

@@ -2,6 +2,7 @@
 //!
 //! May depend on everything but the stages; they are reached through `pipeline`.
 
+mod archive;
 pub mod config;
 mod demo;
 mod report;
@@ -58,6 +59,11 @@ enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// Look at an archive, check it, get alerts out of it.
+    Archive {
+        #[command(subcommand)]
+        what: archive::Command,
+    },
     /// Print what the configuration file may hold.
     Config {
         #[command(subcommand)]
@@ -92,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Validate { file } => validate::run(&file),
+        Command::Archive { what } => archive::run(&what),
         Command::Config { what: ConfigCommand::Schema } => config::schema(),
         Command::Config { what: ConfigCommand::Reference } => config::reference(),
         Command::Completions { shell } => {

@@ -134,6 +134,14 @@ fn component(c: &Summary) -> Value {
                 "matched_alerts": s.matched_alerts, "matches": s.matches, "not_tried": s.not_tried })
         })
         .collect();
+    let partitions: Vec<Value> = c
+        .partitions
+        .iter()
+        .map(|(origin, t)| {
+            json!({ "topic": &*origin.topic, "partition": origin.partition, "messages": t.messages, "alerts": t.alerts,
+                "archived": t.archived, "skipped": t.skipped, "dead": t.dead })
+        })
+        .collect();
     json!({
         "name": c.name,
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
@@ -141,7 +149,7 @@ fn component(c: &Summary) -> Value {
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
         "files": c.archived.files.load(Relaxed), "bytes": c.archived.bytes.load(Relaxed),
         "quarantined": c.archived.quarantined.load(Relaxed),
-        "published": published, "steps": steps,
+        "published": published, "steps": steps, "partitions": partitions,
         "latency_ms": { "p50": c.latency[0], "p99": c.latency[1], "max": c.latency[2] },
     })
 }

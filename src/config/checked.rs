@@ -234,6 +234,17 @@ pub struct Survey {
     pub none_numbers: Vec<f64>,
     /// Schemas known beforehand (JSON text), newest last: `where` is checked against the newest before anything starts.
     pub schemas: Vec<Arc<str>>,
+    /// What fields mean, by path (`candidate.ra`; a path goes through arrays).
+    pub fields: BTreeMap<String, Meaning>,
+}
+
+/// What a field means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaning {
+    /// Unit of its values, as VOUnit spells it.
+    pub unit: Option<String>,
+    /// What it is, in a sentence.
+    pub doc: Option<String>,
 }
 
 /// What a time counts.

@@ -3,14 +3,15 @@
 //! Those of `conf/surveys` are part of the program, so that it works alone; a file of the same name beside the configuration
 //! or in the system's folder wins over them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::at::{At, Place};
 use super::check::{Surroundings, look, normal, read};
-use super::checked::{FieldPath, MagnitudeUnit, Survey, TimeScale};
+use super::checked::{FieldPath, MagnitudeUnit, Meaning, Survey, TimeScale};
 use super::problem::{ConfigError, Problem, Shown, nearest};
-use super::raw::{Brightness, Clock, Paths, Profile};
+use super::raw::{Brightness, Clock, FieldMeaning, Paths, Profile};
 use super::yaml;
 
 /// The files that are part of the program, by their path in `conf`.
@@ -19,6 +20,9 @@ const BUILTIN: [(&str, &str); 3] = [
     ("surveys/lsst.yaml", include_str!("../../conf/surveys/lsst.yaml")),
     ("schemas/ztf/ztf.avsc", include_str!("../../conf/schemas/ztf/ztf.avsc")),
 ];
+
+/// What a path is.
+const PATH_HELP: &str = "a path names fields from the outermost to the innermost: `candidate.ra`";
 
 /// A profile that is part of the program: `ztf` or `lsst`.
 ///
@@ -113,7 +117,14 @@ fn load(path: &Path, text: &str, fetch: &dyn Fn(&Path) -> Option<String>) -> Res
         none_texts: raw.none_texts,
         none_numbers: raw.none_numbers,
         schemas: Vec::new(),
+        fields: BTreeMap::new(),
     };
+    for (path, At { value, place }) in raw.fields {
+        match meaning(&path, value) {
+            Ok(meaning) => drop(survey.fields.insert(path, meaning)),
+            Err((message, help)) => problems.push(shown.problem(place, message, help)),
+        }
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     for schema in &raw.schemas {
         let file = normal(&folder.join(&schema.value));
@@ -135,20 +146,41 @@ fn load(path: &Path, text: &str, fetch: &dyn Fn(&Path) -> Option<String>) -> Res
 
 fn field_paths(paths: &At<Paths>, shown: &Shown, problems: &mut Vec<Problem>) -> Vec<FieldPath> {
     let mut problem = |place: Place, message: String| {
-        problems.push(shown.problem(place, message, "a path names fields from the outermost to the innermost: `candidate.ra`"));
+        problems.push(shown.problem(place, message, PATH_HELP));
     };
     if paths.value.0.is_empty() {
         problem(paths.place, "the list of paths is empty".to_owned());
     }
     let mut checked = Vec::with_capacity(paths.value.0.len());
     for path in &paths.value.0 {
-        let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
-        if parts.iter().any(|part| part.is_empty() || part.contains(char::is_whitespace)) {
+        if !is_path(path) {
             problem(paths.place, format!("`{path}` is not a path to a field"));
         }
-        checked.push(FieldPath(parts));
+        checked.push(FieldPath(path.split('.').map(str::to_owned).collect()));
     }
     checked
+}
+
+/// What a field means, or what is wrong with that and what to write instead.
+fn meaning(path: &str, raw: FieldMeaning) -> Result<Meaning, (String, &'static str)> {
+    if !is_path(path) {
+        return Err((format!("`{path}` is not a path to a field"), PATH_HELP));
+    }
+    let one_line = |text: &str| !text.trim().is_empty() && text.trim() == text && !text.contains(char::is_control);
+    if let Some(unit) = raw.unit.as_deref().filter(|unit| !one_line(unit) || unit.len() > 40) {
+        return Err((format!("`{unit}` cannot be the unit of `{path}`"), "write a short unit such as `deg`, or leave it out"));
+    }
+    if raw.doc.as_deref().is_some_and(|doc| !one_line(doc)) {
+        return Err((format!("`doc` of `{path}` has to be one line of text"), "write one sentence, or leave it out"));
+    }
+    if raw.unit.is_none() && raw.doc.is_none() {
+        return Err((format!("nothing is said about `{path}`"), "add `unit`, `doc` or both, or remove the path"));
+    }
+    Ok(Meaning { unit: raw.unit, doc: raw.doc })
+}
+
+fn is_path(path: &str) -> bool {
+    path.split('.').all(|part| !part.is_empty() && !part.contains(char::is_whitespace))
 }
 
 /// Tells why a text is not JSON.

@@ -58,6 +58,15 @@ pub(super) fn candidate(survey: &Survey, records: &RecordBatch, flags: &mut [Fla
     })
 }
 
+/// Times of observation of records, UTC, null where there is none; `None` where they have no column that tells.
+///
+/// # Errors
+/// When a column of times can't be read as one.
+pub fn observed(survey: &Survey, records: &RecordBatch) -> Result<Option<TimestampMicrosecondArray>, ArrowError> {
+    let view = View { survey, records };
+    if view.columns(&survey.time)?.is_empty() { Ok(None) } else { view.time().map(Some) }
+}
+
 /// The column at a path, null where a struct around it is null; `None` where the schema has no such field.
 fn column(records: &RecordBatch, path: &FieldPath) -> Result<Option<ArrayRef>, ArrowError> {
     let [first, rest @ ..] = path.0.as_slice() else { return Ok(None) };

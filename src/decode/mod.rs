@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::alert::{Decoded, Fault, RawBatch, Transform};
 use crate::avro::{AlertSchema, AvroError, SchemaStore};
 use crate::config;
+pub use candidate::observed;
 
 /// The stage is given something it cannot decode by.
 #[derive(Debug, thiserror::Error)]
@@ -112,4 +113,4 @@ impl Transform for Decode {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

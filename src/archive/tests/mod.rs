@@ -6,6 +6,7 @@ mod columns;
 mod group;
 mod once;
 mod sealing;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,6 +67,7 @@ fn survey() -> Arc<config::Survey> {
         none_texts: Vec::new(),
         none_numbers: Vec::new(),
         schemas: Vec::new(),
+        fields: BTreeMap::new(),
     })
 }
 

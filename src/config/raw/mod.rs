@@ -5,7 +5,7 @@ mod profile;
 mod sinks;
 mod source;
 
-pub use profile::{Brightness, Clock, Paths, Profile};
+pub use profile::{Brightness, Clock, FieldMeaning, Paths, Profile};
 pub use sinks::{Archive, Compression, DeadLetters, Format, HourOf, Partition, Publish, Write};
 pub use source::{Begin, Kafka, Properties, Property, Simulator, Source};
 

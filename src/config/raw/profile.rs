@@ -1,6 +1,7 @@
 //! A survey profile as written.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -56,6 +57,24 @@ pub struct Profile {
     #[serde(default)]
     #[schemars(extend("default" = []))]
     pub schemas: Vec<At<String>>,
+    /// What fields mean: a path, such as `candidate.ra` or, in an array of records, `prv_candidates.jd`, with a `unit` (in the
+    /// spelling of VOUnit: `deg`, `mag`, `nJy`), a `doc` (a sentence) or both. Readers of the archive are shown them. A path that
+    /// a schema does not have is passed over. Default: none, and readers see names and types alone.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub fields: BTreeMap<String, At<FieldMeaning>>,
+}
+
+/// What a field means.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldMeaning {
+    /// Unit of its values. Default: none, as for counts, ids and texts.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// What it is, in a sentence. Default: none.
+    #[serde(default)]
+    pub doc: Option<String>,
 }
 
 /// What a time counts.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod containers;
-mod differential;
+pub mod differential;
 mod hostile;
 mod oracle;
 mod real;
@@ -69,6 +69,7 @@ pub fn survey() -> Survey {
         none_texts: vec!["null".to_owned()],
         none_numbers: vec![-999.0],
         schemas: vec![],
+        fields: BTreeMap::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use arrow_array::Array;
 use super::oracle::{Names, compare};
 use super::{bare, batch, confluent, containers, data, packets, read};
 use crate::alert::Transform;
-use crate::avro::{AlertSchema, resolve};
+use crate::avro::{AlertSchema, RecordWriter, resolve};
 
 /// The schema as apache-avro takes it: it refuses defaults of the wrong type (TURBO) and a name that comes twice (WINTER).
 fn for_the_oracle(json: &str) -> Schema {
@@ -48,6 +48,8 @@ fn every_real_packet_decodes_to_what_apache_avro_reads() {
         assert!(reasons.is_empty(), "{survey}: {reasons:?}");
         let (mut leaves, mut rows) = (0, 0);
         for part in &decoded.parts {
+            let again = RecordWriter::new(&part.schema).unwrap();
+            let again = again.bind(&part.records).unwrap();
             let schema = for_the_oracle(&part.schema.json);
             let names = Names::of(&schema);
             // With logical types apache-avro's canonical form is not that of the specification (see `avro::canonical`).
@@ -68,6 +70,9 @@ fn every_real_packet_decodes_to_what_apache_avro_reads() {
                     }
                 };
                 assert_eq!(part.bytes(origin.message), file);
+                let mut written = Vec::new();
+                again.encode(row, &mut written).unwrap();
+                assert!(written == datum, "{survey}/{name} is not written as its producer wrote it");
                 leaves += compare(&schema, &names, &value, &part.records, row);
                 rows += 1;
             }
