@@ -147,7 +147,7 @@ fn sink(home: &Path) -> ArchiveSink {
         counts: Arc::default(),
         memory: 256 << 20,
     };
-    ArchiveSink::open(&config, context).unwrap()
+    ArchiveSink::open(&config, (), context).unwrap()
 }
 
 /// Seconds are per 4096 alerts, sealed and synced.

@@ -178,7 +178,7 @@ impl Pipeline {
                 memory: self.memory / 4,
                 counts: self.archived.clone(),
             };
-            sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, context)?)));
+            sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, (), context)?)));
         }
         if !self.config.publish.is_empty() {
             let context = PublishContext {

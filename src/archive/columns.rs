@@ -29,7 +29,7 @@ const ROW_GROUP: usize = 64 << 20;
 
 /// The columns of a file.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub struct Columns {
     alerts: Arc<AlertSchema>,
     survey: SchemaRef,
     annotations: Vec<FieldRef>,

@@ -19,9 +19,12 @@
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 
 mod columns;
+mod contents;
 mod folders;
 mod footer;
+mod format;
 mod hour;
+mod late;
 mod marks;
 mod sink;
 mod writer;

@@ -174,7 +174,7 @@ impl House {
             counts: Arc::default(),
             memory: self.memory,
         };
-        ArchiveSink::open(&self.config, context)
+        ArchiveSink::open(&self.config, (), context)
     }
 
     fn sink(&mut self) -> &mut ArchiveSink {

@@ -7,7 +7,7 @@ fn a_batch_is_acknowledged_when_its_file_is_sealed() {
     let mut house = House::new();
     house.accept(&plain(0, 0..10));
     house.accept(&batch(0, 10..12, Vec::new()));
-    assert_eq!((house.files().len(), house.staged(), house.ledger.watermark(&origin(0))), (0, 1, None));
+    assert_eq!((house.files().len(), house.ledger.watermark(&origin(0))), (0, None));
     house.seal();
     house.assert_settled(12);
     assert_eq!((house.folders(), house.staged()), (vec![(FOLDER.into(), 10)], 0));
@@ -120,31 +120,38 @@ fn a_wish_of_the_ledger_seals() {
 }
 
 #[test]
-fn open_files_and_memory_are_bounded() {
-    let mut house = House::new();
-    house.memory = 200_000;
-    let scattered = |span: std::ops::Range<i64>| {
-        let rows = span.clone().map(|o| row(o, T0 + (o % 40) * HOUR)).collect();
-        batch(0, span, vec![part(1, rows)])
-    };
-    for start in (0..2000).step_by(200) {
-        house.accept(&scattered(start..start + 200));
-        assert!(house.staged() <= 16);
-    }
-    house.seal();
-    assert_eq!(house.rows(), offsets(0, 0..2000));
-    house.assert_settled(2000);
-
+fn row_groups_are_written_out_when_memory_is_short() {
     let mut house = House::new();
     house.memory = 50_000;
     for start in (0..2000).step_by(100) {
         house.accept(&plain(0, start..start + 100));
     }
+    assert_eq!(house.staged(), 1);
     house.seal();
     let file = fs::File::open(&house.files()[0].path).unwrap();
     let groups = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap().num_row_groups();
-    assert!(groups > 2, "row groups are written out when memory is short, not only at the end: {groups}");
+    assert!(groups > 2, "not only at the end: {groups}");
     assert_eq!(house.rows(), offsets(0, 0..2000));
+}
+
+#[test]
+fn late_alerts_of_200_hours_at_once_make_few_files_in_bounded_memory() {
+    // Where memory has room for all hours, each becomes one file; where it has not, each a few.
+    for (hours, memory, most) in [(200, 64_000_000, 200), (80, 2_000_000, 240)] {
+        let mut house = House::new();
+        house.memory = memory;
+        for start in (0..4000).step_by(250) {
+            let rows = (start..start + 250).map(|o| row(o, T0 + (o * 7 % hours) * HOUR)).collect();
+            house.accept(&batch(0, start..start + 250, vec![part(1, rows)]));
+            let sink = house.sink();
+            assert!(sink.memory() <= memory && sink.on_disk() <= 64, "{} bytes, {} files", sink.memory(), sink.on_disk());
+        }
+        house.seal();
+        let files = house.files().len();
+        assert!((hours as usize..=most).contains(&files), "{files} files of {hours} hours");
+        assert_eq!(house.rows(), offsets(0, 0..4000));
+        house.assert_settled(4000);
+    }
 }
 
 #[test]
