@@ -140,6 +140,7 @@ fn sink(home: &Path) -> ArchiveSink {
     let context = ArchiveContext {
         component: "bench".into(),
         sink: SinkId(0),
+        accounts: true,
         ledger: Ledger::default(),
         survey: Arc::new(survey),
         configuration: String::new(),

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arrow_array::BooleanArray;
 
+use super::container::ContainerWriter;
 use super::contents::{Contents, STAGING_SUFFIX, component_prefix, stem};
 use super::folders;
 use super::format::Format;
@@ -34,6 +35,8 @@ pub struct ArchiveContext {
     pub component: String,
     /// Whom it acknowledges as.
     pub sink: SinkId,
+    /// Whether its rows count in the sums of the ledger: one sink of a pipeline does.
+    pub accounts: bool,
     /// Where it acknowledges.
     pub ledger: Ledger,
     /// The survey, named in the footer.
@@ -65,6 +68,9 @@ pub struct Counts {
 
 /// Writes alerts to Parquet.
 pub type ArchiveSink = HourlySink<FileWriter>;
+
+/// Writes alerts to Avro files, as they came.
+pub type BackupSink = HourlySink<ContainerWriter>;
 
 /// Writes alerts to files of one kind, in the folders of their hours.
 ///
@@ -220,9 +226,6 @@ impl<F: Format> HourlySink<F> {
             };
             self.write((hour, part.schema.fingerprint), &shape, origin, epoch, (rows, part, kept.as_ref()))?;
             self.in_hand(|pending| pending.handled.archived += count as u64);
-            if hour == Hour::QUARANTINE {
-                self.context.counts.quarantined.fetch_add(count as u64, Ordering::Relaxed);
-            }
         }
         Ok(())
     }
@@ -397,6 +400,11 @@ impl<F: Format> HourlySink<F> {
         self.context.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.context.counts.rows.fetch_add(contents.rows, Ordering::Relaxed);
         tracing::debug!(path = %path.display(), rows = contents.rows, bytes, "sealed");
+        if hour == Hour::QUARANTINE {
+            self.context.counts.quarantined.fetch_add(contents.rows, Ordering::Relaxed);
+            let (path, rows) = (path.display(), contents.rows);
+            tracing::warn!(%path, rows, "alerts without a usable time are in the quarantine; see the time of their messages, or of observation");
+        }
         contents.waiting.into_iter().for_each(|number| self.release(number));
         Ok(())
     }
@@ -408,7 +416,8 @@ impl<F: Format> HourlySink<F> {
         if pending.files == 0
             && let Some(done) = self.pending.remove(&number)
         {
-            self.context.ledger.acknowledge(self.context.sink, &done.token, done.handled);
+            let handled = if self.context.accounts { done.handled } else { Handled::default() };
+            self.context.ledger.acknowledge(self.context.sink, &done.token, handled);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod columns;
 mod once;
 mod sealing;
@@ -20,18 +21,22 @@ use arrow_array::{
     Array, ArrayRef, BinaryViewArray, Decimal128Array, DictionaryArray, Float64Array, Int32Array, Int64Array, ListArray,
     NullArray, RecordBatch, StringArray, StringViewArray, StructArray, TimestampMicrosecondArray,
 };
-use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ParquetMetaDataReader;
 
+use super::container::ContainerWriter;
+use super::footer::files_below;
+use super::format::Format;
+use super::sink::HourlySink;
 use super::*;
 use crate::alert::{
-    AlertBatch, Annotation, Candidate, Decoded, Fault, FaultKind, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition,
-    Verdict,
+    AlertBatch, Annotation, Candidate, DatumRange, Decoded, Fault, FaultKind, Flags, Permit, RowOrigin, Sink, Span, Token,
+    TopicPartition, Verdict,
 };
-use crate::avro::AlertSchema;
+use crate::avro::{self, AlertSchema};
 use crate::config::{self, HourBy, Layout, MagnitudeUnit, TimeScale};
 use crate::ledger::{Ledger, SinkId};
 
@@ -44,8 +49,30 @@ const ARCHIVE: SinkId = SinkId(0);
 
 /// The only place that knows how a schema is made.
 fn alert_schema(fingerprint: u64, arrow: &RecordBatch) -> Arc<AlertSchema> {
-    let json = format!(r#"{{"type": "record", "name": "alert{fingerprint}", "fields": []}}"#);
-    AlertSchema::of_columns(fingerprint, &json, arrow.schema())
+    AlertSchema::of_columns(fingerprint, &json(fingerprint, ""), arrow.schema())
+}
+
+/// What the producer wrote the records with that [`encode`] makes.
+fn json(fingerprint: u64, doc: &str) -> String {
+    format!(
+        r#"{{"type": "record", "name": "alert{fingerprint}", "doc": "{doc}", "fields": [
+        {{"name": "partition", "type": "int"}}, {{"name": "offset", "type": "long"}}, {{"name": "record", "type": "int"}},
+        {{"name": "stamp", "type": "bytes"}}]}}"#
+    )
+}
+
+/// Gives each row a datum that tells where it came from.
+fn encode(partition: i32, part: &mut AlertBatch, stamp: &[u8]) {
+    let mut bytes = Vec::new();
+    for row in &mut part.rows {
+        let start = bytes.len() as u32;
+        for number in [i64::from(partition), row.offset, i64::from(row.record)] {
+            avro::write_long(&mut bytes, number);
+        }
+        avro::write_bytes(&mut bytes, stamp);
+        row.datum = DatumRange { buffer: 0, start, end: bytes.len() as u32 };
+    }
+    part.buffers = vec![Buffer::from(bytes)];
 }
 
 fn survey() -> Arc<config::Survey> {
@@ -121,7 +148,8 @@ fn origin(partition: i32) -> Arc<TopicPartition> {
     Arc::new(TopicPartition { topic: "ztf_local".into(), partition })
 }
 
-fn batch(partition: i32, span: std::ops::Range<i64>, parts: Vec<AlertBatch>) -> Decoded {
+fn batch(partition: i32, span: std::ops::Range<i64>, mut parts: Vec<AlertBatch>) -> Decoded {
+    parts.iter_mut().for_each(|part| encode(partition, part, &[7; 100]));
     let token = Token { origin: origin(partition), span: Span { start: span.start, end: span.end }, generation: 1 };
     Decoded { token, parts, letters: Vec::new(), permit: Arc::new(Permit::unbounded()) }
 }
@@ -131,25 +159,61 @@ fn plain(partition: i32, span: std::ops::Range<i64>) -> Decoded {
     batch(partition, span.clone(), vec![part(1, rows(span))])
 }
 
+/// What every kind of archive promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Parquet,
+    Avro,
+}
+
+const KINDS: [Kind; 2] = [Kind::Parquet, Kind::Avro];
+
+/// A sink of either kind.
+trait Kept: Sink + std::fmt::Debug {
+    fn counts(&self) -> Arc<Counts>;
+    fn memory(&self) -> u64;
+    fn on_disk(&self) -> usize;
+}
+
+impl<F: Format> Kept for HourlySink<F> {
+    fn counts(&self) -> Arc<Counts> {
+        HourlySink::counts(self)
+    }
+
+    fn memory(&self) -> u64 {
+        HourlySink::memory(self)
+    }
+
+    fn on_disk(&self) -> usize {
+        HourlySink::on_disk(self)
+    }
+}
+
 /// A place on disk with a sink that writes there.
 struct House {
+    kind: Kind,
     config: config::Archive,
+    codec: config::Codec,
     ledger: Ledger,
-    sink: Option<ArchiveSink>,
+    sink: Option<Box<dyn Kept>>,
     memory: u64,
     _home: Option<tempfile::TempDir>,
 }
 
 impl House {
     fn new() -> House {
+        House::of(Kind::Parquet)
+    }
+
+    fn of(kind: Kind) -> House {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().to_path_buf();
-        let mut house = House::at(&path, "staging");
+        let mut house = House::at(kind, &path, "staging");
         house._home = Some(home);
         house
     }
 
-    fn at(home: &Path, staging: &str) -> House {
+    fn at(kind: Kind, home: &Path, staging: &str) -> House {
         let config = config::Archive {
             root: home.join("archive"),
             staging: home.join(staging),
@@ -160,13 +224,14 @@ impl House {
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);
-        House { config, ledger, sink: None, memory: 1 << 30, _home: None }
+        House { kind, config, codec: config::Codec::None, ledger, sink: None, memory: 1 << 30, _home: None }
     }
 
-    fn open(&self) -> Result<ArchiveSink, Fault> {
+    fn open(&self) -> Result<Box<dyn Kept>, Fault> {
         let context = ArchiveContext {
             component: "ztf".into(),
             sink: ARCHIVE,
+            accounts: true,
             ledger: self.ledger.clone(),
             survey: survey(),
             configuration: "c0ffee".into(),
@@ -174,14 +239,17 @@ impl House {
             counts: Arc::default(),
             memory: self.memory,
         };
-        ArchiveSink::open(&self.config, (), context)
+        Ok(match self.kind {
+            Kind::Parquet => Box::new(ArchiveSink::open(&self.config, (), context)?),
+            Kind::Avro => Box::new(BackupSink::open(&self.config, self.codec, context)?),
+        })
     }
 
-    fn sink(&mut self) -> &mut ArchiveSink {
+    fn sink(&mut self) -> &mut dyn Kept {
         if self.sink.is_none() {
             self.sink = Some(self.open().unwrap());
         }
-        self.sink.as_mut().unwrap()
+        self.sink.as_deref_mut().unwrap()
     }
 
     fn accept(&mut self, batch: &Decoded) {
@@ -203,7 +271,10 @@ impl House {
     }
 
     fn files(&self) -> Vec<FileSummary> {
-        inventory(&self.config.root).unwrap()
+        match self.kind {
+            Kind::Parquet => inventory(&self.config.root).unwrap(),
+            Kind::Avro => files_below(&self.config.root, "avro", ContainerWriter::read).unwrap(),
+        }
     }
 
     /// Folders of the files with the number of their rows.
@@ -225,6 +296,10 @@ impl House {
     fn rows(&self) -> Vec<(i32, i64, i32)> {
         let mut all = Vec::new();
         for file in self.files() {
+            if self.kind == Kind::Avro {
+                all.extend(backup::records(&file.path).into_iter().map(|(p, o, r, _)| (p, o, r)));
+                continue;
+            }
             for batch in read(&file.path) {
                 let own = batch["skysluice"].as_struct();
                 let partition = own["partition"].as_primitive::<Int32Type>();
