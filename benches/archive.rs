@@ -16,9 +16,10 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use skysluice::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition, Verdict};
-use skysluice::archive::{ArchiveContext, ArchiveSink};
+use skysluice::archive::{ArchiveContext, ArchiveSink, Means};
 use skysluice::avro::AlertSchema;
 use skysluice::config::{Archive, CutoutCodec, HourBy, Layout, MagnitudeUnit, Survey, TimeScale, WritePath};
+use skysluice::durable::Way;
 use skysluice::ledger::{Ledger, SinkId};
 
 const ROWS: usize = 256;
@@ -143,15 +144,16 @@ fn sink(home: &Path) -> ArchiveSink {
     let context = ArchiveContext {
         component: "bench".into(),
         sink: SinkId(0),
+        accounts: true,
         ledger: Ledger::default(),
         survey: Arc::new(survey),
         configuration: String::new(),
         catalogs: Vec::new(),
         counts: Arc::default(),
         memory: 256 << 20,
-        pool: Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap()),
     };
-    ArchiveSink::open(&config, context).unwrap()
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap());
+    ArchiveSink::open(&config, Means { pool, way: Way::Direct, cutouts: CutoutCodec::None }, context).unwrap()
 }
 
 /// Seconds are per 4096 alerts, sealed and synced.

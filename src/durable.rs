@@ -67,6 +67,7 @@ pub struct Staged {
     path: PathBuf,
     out: Output,
     written: u64,
+    start: Vec<u8>,
     published: bool,
 }
 
@@ -78,7 +79,7 @@ impl Staged {
     pub fn create(staging: &Path, name: &str, way: Way) -> Result<Staged, DurableError> {
         let path = staging.join(name);
         let out = Output::create(&path, way).map_err(DurableError::at("create", &path))?;
-        Ok(Staged { path, out, written: 0, published: false })
+        Ok(Staged { path, out, written: 0, start: Vec::new(), published: false })
     }
 
     /// Where the file is until it is published.
@@ -91,6 +92,13 @@ impl Staged {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written
+    }
+
+    /// Lets the file begin with these bytes, in place of as many that were written, when it is published: for what is known
+    /// last and has to stand first.
+    pub fn begin_with(&mut self, start: Vec<u8>) {
+        debug_assert!(start.len() as u64 <= self.written);
+        self.start = start;
     }
 
     /// Makes the file durable under the first of the names `name(0)`, `name(1)`, ... that no file in `folder` has. The
@@ -121,7 +129,7 @@ impl Staged {
     }
 
     fn complete(&mut self, folder: &Path) -> Result<(), DurableError> {
-        self.out.finish().map_err(DurableError::at("write", &self.path))?;
+        self.out.finish(std::mem::take(&mut self.start)).map_err(DurableError::at("write", &self.path))?;
         create_folders(folder)
     }
 
@@ -341,8 +349,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a.part");
         fs::write(&path, "").unwrap();
-        let mut staged =
-            Staged { path: path.clone(), out: Output::over(file, Way::Cached).unwrap(), written: 0, published: false };
+        let mut staged = Staged {
+            path: path.clone(),
+            out: Output::over(file, Way::Cached).unwrap(),
+            written: 0,
+            start: Vec::new(),
+            published: false,
+        };
         staged.write_all(b"alert").unwrap();
         let target = home.path().join("root");
         let refused = staged.publish(&target, |_| "f".into()).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! The wiring: the only file that knows all stages. Sinks are built first, the source last.
 //!
 //! May depend on everything. **Invariant:** exactly one sink accounts for the rows of a batch: the archive where there is one,
-//! else the sink of the dead letters, which counts them as skipped.
+//! else the backup, else the sink of the dead letters, which counts them as skipped.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,11 +15,13 @@ use crate::actor::{
     TransformParts, supervise,
 };
 use crate::alert::{Budget, Fault, LetterBox, Sink};
-use crate::archive::{ArchiveContext, ArchiveSink, Counts as ArchiveCounts};
+pub use crate::archive::Counts as ArchiveCounts;
+use crate::archive::{ArchiveContext, ArchiveSink, BackupSink, Means};
 pub use crate::archive::{Hour, WantedHours, export, inventory, list, verify};
 use crate::avro::AlertSchema;
 use crate::config::{self, DeadLetters, Settings};
 use crate::decode::{self, Decode};
+use crate::durable::Way;
 use crate::filter::FilterError;
 use crate::ledger::{Ledger, SinkId, Totals};
 use crate::letters::{FolderLetters, LetterSink};
@@ -31,6 +33,7 @@ use crate::source::{self, SourceContext};
 const ARCHIVE: SinkId = SinkId(0);
 const PUBLISH: SinkId = SinkId(1);
 const LETTERS: SinkId = SinkId(2);
+const BACKUP: SinkId = SinkId(3);
 
 /// Batches that a mailbox holds. Few: what waits costs memory and latency, and the window of the pool smooths the rest.
 const MAILBOX: usize = 4;
@@ -74,6 +77,7 @@ pub struct Pipeline {
     chain: Arc<Chain>,
     published: ReportHandle,
     archived: Arc<ArchiveCounts>,
+    backed_up: Arc<ArchiveCounts>,
     state: PathBuf,
 }
 
@@ -92,8 +96,10 @@ pub struct Summary {
     pub steps: ChainReport,
     /// What was published.
     pub published: PublishReport,
-    /// What was archived.
-    pub archived: Arc<ArchiveCounts>,
+    /// What was archived, where there is an archive.
+    pub archived: Option<Arc<ArchiveCounts>>,
+    /// What was backed up, where there is a backup.
+    pub backed_up: Option<Arc<ArchiveCounts>>,
     /// Time from reading to durable in every sink: median, 99th percentile, longest; milliseconds.
     pub latency: [f64; 3],
 }
@@ -136,6 +142,7 @@ impl Pipeline {
             chain,
             published,
             archived: Arc::default(),
+            backed_up: Arc::default(),
             state,
         })
     }
@@ -144,6 +151,12 @@ impl Pipeline {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.supervision.ledger.clone()
+    }
+
+    /// What is counted of the archive, or of the backup where there is no archive, to watch the run from outside.
+    #[must_use]
+    pub fn kept(&self) -> Arc<ArchiveCounts> {
+        if self.config.archive.is_some() { self.archived.clone() } else { self.backed_up.clone() }
     }
 
     /// Runs until the source ends, a stop is asked for, or nothing helps any more. Blocks the thread.
@@ -160,7 +173,8 @@ impl Pipeline {
             partitions: ledger.partitions(),
             steps: self.chain.report(),
             published: self.published.report(),
-            archived: self.archived.clone(),
+            archived: self.config.archive.as_ref().map(|_| self.archived.clone()),
+            backed_up: self.config.backup.as_ref().map(|_| self.backed_up.clone()),
             latency: ledger.latency(),
         }
     }
@@ -168,19 +182,39 @@ impl Pipeline {
     fn build(&self, generation: &mut Generation) -> Result<(), Fault> {
         let ledger = &self.supervision.ledger;
         let mut sinks: Vec<(&'static str, SinkId, Box<dyn Sink>)> = Vec::new();
-        if let Some(archive) = &self.config.archive {
-            let context = ArchiveContext {
-                component: self.config.name.clone(),
-                sink: ARCHIVE,
-                ledger: ledger.clone(),
-                survey: self.config.survey.clone(),
-                configuration: self.fingerprint.clone(),
-                catalogs: self.chain.catalogs(),
-                memory: self.memory / 4,
-                pool: self.pool.clone(),
-                counts: self.archived.clone(),
+        let (archive, backup) = (&self.config.archive, &self.config.backup);
+        let accounts = match (archive, backup) {
+            (Some(_), _) => ARCHIVE,
+            (None, Some(_)) => BACKUP,
+            (None, None) => LETTERS,
+        };
+        let keeps = |sink: SinkId, memory: u64, counts: &Arc<ArchiveCounts>| ArchiveContext {
+            component: self.config.name.clone(),
+            sink,
+            accounts: sink == accounts,
+            ledger: ledger.clone(),
+            survey: self.config.survey.clone(),
+            configuration: self.fingerprint.clone(),
+            catalogs: self.chain.catalogs(),
+            memory,
+            counts: counts.clone(),
+        };
+        // A backup needs less: it has no columns, only bytes.
+        let quarter = self.memory / 4;
+        let for_backup = if archive.is_some() { quarter / 4 } else { quarter };
+        if let Some(archive) = archive {
+            let memory = if backup.is_some() { quarter - for_backup } else { quarter };
+            let context = keeps(ARCHIVE, memory, &self.archived);
+            let way = match archive.way {
+                config::WritePath::Direct => Way::Direct,
+                config::WritePath::Cached => Way::Cached,
             };
-            sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, context)?)));
+            let means = Means { pool: self.pool.clone(), way, cutouts: archive.cutouts };
+            sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, means, context)?)));
+        }
+        if let Some(backup) = backup {
+            let context = keeps(BACKUP, for_backup, &self.backed_up);
+            sinks.push(("backup", BACKUP, Box::new(BackupSink::open(&backup.files, backup.codec, context)?)));
         }
         if !self.config.publish.is_empty() {
             let context = PublishContext {
@@ -192,9 +226,8 @@ impl Pipeline {
             };
             sinks.push(("publish", PUBLISH, Box::new(PublishSink::open(&self.config.publish, context)?)));
         }
-        let no_archive = self.config.archive.is_none();
-        sinks.push(("letters", LETTERS, Box::new(LetterSink::new(self.letters.clone(), ledger.clone(), LETTERS, no_archive))));
-        let accounts = if no_archive { LETTERS } else { ARCHIVE };
+        let letters = LetterSink::new(self.letters.clone(), ledger.clone(), LETTERS, accounts == LETTERS);
+        sinks.push(("letters", LETTERS, Box::new(letters)));
 
         let ids: Vec<SinkId> = sinks.iter().map(|(_, id, _)| *id).collect();
         ledger.start_generation(generation.number, &ids);

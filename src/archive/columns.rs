@@ -19,7 +19,7 @@ use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 use super::footer::key;
 use super::meaning;
 use super::sink::ArchiveContext;
-use super::writer::guarded;
+use super::writer::{Means, guarded};
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::AlertSchema;
 use crate::config::{CutoutCodec, FieldPath};
@@ -41,7 +41,7 @@ const OBJECTS: u64 = 4096;
 
 /// The columns of a file.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub struct Columns {
     alerts: Arc<AlertSchema>,
     survey: SchemaRef,
     annotations: Vec<FieldRef>,
@@ -52,6 +52,8 @@ pub(super) struct Columns {
     pub parquet: SchemaDescriptor,
     /// How they are written, with all of the footer that is known beforehand.
     pub properties: Arc<WriterProperties>,
+    /// What files are written with.
+    pub means: Means,
 }
 
 impl Columns {
@@ -59,7 +61,7 @@ impl Columns {
     ///
     /// # Errors
     /// When two columns would have one name, or a type can't be stored.
-    pub fn of(part: &AlertBatch, context: &ArchiveContext, cutouts: CutoutCodec) -> Result<Columns, Fault> {
+    pub fn of(part: &AlertBatch, context: &ArchiveContext, means: &Means) -> Result<Columns, Fault> {
         let survey = part.records.schema();
         let annotations: Vec<FieldRef> = part.annotations.iter().map(|a| a.field.clone()).collect();
         let own = own_fields();
@@ -79,8 +81,8 @@ impl Columns {
         }
         let file: SchemaRef = Arc::new(Schema::new(fields));
         let parquet = guarded("laying out the columns", || ArrowSchemaConverter::new().convert(&file))?;
-        let properties = Arc::new(properties(&file, &parquet, &part.schema, context, cutouts)?);
-        Ok(Columns { alerts: part.schema.clone(), survey, annotations, own, file, parquet, properties })
+        let properties = Arc::new(properties(&file, &parquet, &part.schema, context, means.cutouts)?);
+        Ok(Columns { alerts: part.schema.clone(), survey, annotations, own, file, parquet, properties, means: means.clone() })
     }
 
     /// Whether the rows of `part` have these columns.

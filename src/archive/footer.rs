@@ -9,6 +9,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Fault;
+use crate::avro::FrameError;
 
 /// Keys of the footer.
 pub(super) mod key {
@@ -20,6 +21,8 @@ pub(super) mod key {
     pub const SCHEMA: &str = "skysluice.schema";
     pub const FINGERPRINT: &str = "skysluice.fingerprint";
     pub const RANGES: &str = "skysluice.ranges";
+    /// Length of the file: what shows that an Avro file is cut, as it has no end of its own.
+    pub const BYTES: &str = "skysluice.bytes";
 }
 
 /// A run of offsets of one partition: every alert from `first` to `last` that has the hour and the schema of the file is in
@@ -104,6 +107,24 @@ pub enum ReadError {
         /// Why.
         source: ParquetError,
     },
+    /// The file has no header that can be read.
+    #[error("{} is no Avro file: {source}; restore it from a copy, or move it out of the backup to have its alerts written again", path.display())]
+    Avro {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: FrameError,
+    },
+    /// The file is not as long as it was written.
+    #[error("{} has {bytes} bytes where {whole} were written; restore it from a copy, or move it out of the backup to have its alerts written again", path.display())]
+    Cut {
+        /// Which.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The length that its header tells.
+        whole: u64,
+    },
     /// The list of offset ranges is not as Skysluice writes it.
     #[error("the footer of {} lists its offsets in a way this version does not know: {source}", path.display())]
     Ranges {
@@ -163,14 +184,23 @@ pub(super) fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a 
 /// # Errors
 /// When a folder or a footer can't be read.
 pub fn inventory(root: &Path) -> Result<Vec<FileSummary>, ReadError> {
+    files_below(root, "parquet", read_footer)
+}
+
+/// Every file below `root` whose name ends so, by path.
+pub(super) fn files_below(
+    root: &Path,
+    ending: &str,
+    read: fn(&Path) -> Result<FileSummary, ReadError>,
+) -> Result<Vec<FileSummary>, ReadError> {
     let mut files = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for (path, is_folder) in entries(&folder)? {
             if is_folder {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "parquet") {
-                files.push(read_footer(&path)?);
+            } else if path.extension().is_some_and(|e| e == ending) {
+                files.push(read(&path)?);
             }
         }
     }

@@ -43,6 +43,8 @@ impl Hour {
         match layout {
             // Without zero padding: padded values become text in some readers.
             Layout::Hive => PathBuf::from(format!("year={year}/month={month}/day={day}/hour={hour}")),
+            // With it, so that the order of the names is that of time.
+            Layout::Plain => PathBuf::from(format!("{year:04}/{month:02}/{day:02}/{hour:02}")),
         }
     }
 }
@@ -152,6 +154,13 @@ mod tests {
             assert_eq!(folder(Some(seconds * 1000)), expected);
             assert_eq!(folder(Some(seconds * 1000 + 999)), expected);
         }
+    }
+
+    #[test]
+    fn plain_folders_are_padded_and_have_a_quarantine_too() {
+        let folder = |time| Hour::of_millis(time).folder(Layout::Plain).display().to_string();
+        assert_eq!(folder(Some(1_794_193_200_000)), "2026/11/09/03");
+        assert_eq!(folder(None), "0000/00/00/00");
     }
 
     #[test]

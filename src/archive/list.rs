@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use super::contents::STAGING_SUFFIX;
 use super::footer::{self, FileSummary, ReadError, key};
 use super::hour::Hour;
 use super::place::WantedHours;
-use super::writer::STAGING_SUFFIX;
 
 /// Which files are asked for; by default all.
 #[derive(Clone, Debug, Default)]

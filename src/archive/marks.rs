@@ -4,14 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::footer::{self, OffsetRange};
+use super::footer::{self, FileSummary, OffsetRange, ReadError};
+use super::format::Format;
 use super::hour::Hour;
 use crate::alert::{Fault, RowOrigin, TopicPartition};
 use crate::config::Layout;
 use crate::durable;
 
 /// Hours kept in memory; an hour that was dropped is read again when it is needed.
-const HOURS_KEPT: usize = 64;
+const HOURS_KEPT: usize = 1024;
+
+/// How the files of an archive are known and read.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    ending: &'static str,
+    read: fn(&Path) -> Result<FileSummary, ReadError>,
+}
 
 /// What is archived of each hour.
 ///
@@ -24,6 +32,7 @@ pub(super) struct Marks {
     component: String,
     // Files of the component begin with this.
     prefix: String,
+    kind: Kind,
     hours: HashMap<Hour, HourMarks>,
     clock: u64,
 }
@@ -47,15 +56,15 @@ impl HourMarks {
     }
 
     /// Reads the footers of the component's files that are not known yet.
-    fn list(&mut self, root: &Path, folder: &Path, prefix: &str, component: &str) -> Result<(), Fault> {
+    fn list(&mut self, root: &Path, folder: &Path, prefix: &str, kind: Kind, component: &str) -> Result<(), Fault> {
         let mut found = false;
         for (path, is_folder) in footer::entries(folder)? {
             let Some(name) = path.file_name() else { continue };
-            let ours = name.to_string_lossy().starts_with(prefix) && path.extension().is_some_and(|e| e == "parquet");
+            let ours = name.to_string_lossy().starts_with(prefix) && path.extension().is_some_and(|e| e == kind.ending);
             if is_folder || !ours || self.files.contains(name) {
                 continue;
             }
-            let file = footer::read_footer(&path)?;
+            let file = (kind.read)(&path)?;
             let fingerprint = u64::from_str_radix(&file.fingerprint, 16);
             match fingerprint {
                 Ok(fingerprint) if file.component == component => {
@@ -110,10 +119,11 @@ impl Seen<'_> {
 }
 
 impl Marks {
-    /// Marks of the files that `component` has below `root`.
-    pub fn new(root: &Path, layout: Layout, component: &str, prefix: String) -> Marks {
+    /// Marks of the files of one kind that `component` has below `root`.
+    pub fn new<F: Format>(root: &Path, layout: Layout, component: &str, prefix: String) -> Marks {
         let (root, component) = (root.to_path_buf(), component.to_owned());
-        Marks { root, layout, component, prefix, hours: HashMap::new(), clock: 0 }
+        let kind = Kind { ending: F::ENDING, read: F::read };
+        Marks { root, layout, component, prefix, kind, hours: HashMap::new(), clock: 0 }
     }
 
     /// What is archived of an hour, a schema and a partition. `list` asks to look at the folder again.
@@ -130,7 +140,7 @@ impl Marks {
         let marks = self.hours.entry(hour).or_default();
         marks.used = self.clock;
         if list || !known {
-            marks.list(&self.root, &self.root.join(hour.folder(self.layout)), &self.prefix, &self.component)?;
+            marks.list(&self.root, &self.root.join(hour.folder(self.layout)), &self.prefix, self.kind, &self.component)?;
         }
         // A key needs an owned partition; its topic is shared, so this does not allocate.
         Ok(Seen(marks.ranges.get(&(fingerprint, origin.clone())).map_or(&[], Vec::as_slice)))

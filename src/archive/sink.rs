@@ -7,23 +7,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use arrow_array::{BooleanArray, RecordBatch};
-use rayon::ThreadPool;
+use arrow_array::BooleanArray;
 
-use super::columns::Columns;
+use super::container::ContainerWriter;
+use super::contents::{Contents, STAGING_SUFFIX, component_prefix, stem};
 use super::folders;
+use super::format::Format;
 use super::hour::{Hour, Hours};
 use super::marks::{Mark, Marks};
-use super::own;
-use super::parquet_file::Means;
-use super::writer::{FileWriter, STAGING_SUFFIX, component_prefix};
+use super::writer::FileWriter;
 use crate::alert::{AlertBatch, Decoded, Fault, Permit, Sink, Token, TopicPartition};
 use crate::config;
-use crate::durable::{self, FolderLock, Way, name_part};
+use crate::durable::{self, FolderLock, name_part};
 use crate::ledger::{Handled, Ledger, SinkId};
 
-/// Files open at once; one more seals the one that was not written to for longest.
-const OPEN_FILES: usize = 16;
+/// Files on disk at once, each with a thread and blocks of its own; one more seals the one that was not written to for
+/// longest. Hours with few rows are gathered in memory, so that late data of many hours does not come here.
+const ON_DISK: usize = 64;
+
+/// Files open at once, in memory or on disk. What a file takes besides the memory that it tells of stays small with these.
+const OPEN: usize = 512;
 
 /// What the sink is told besides its configuration.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct ArchiveContext {
     pub component: String,
     /// Whom it acknowledges as.
     pub sink: SinkId,
+    /// Whether its rows count in the sums of the ledger: one sink of a pipeline does.
+    pub accounts: bool,
     /// Where it acknowledges.
     pub ledger: Ledger,
     /// The survey, named in the footer.
@@ -40,10 +45,8 @@ pub struct ArchiveContext {
     pub configuration: String,
     /// Names and versions of the catalogues that were matched against, for the footer.
     pub catalogs: Vec<String>,
-    /// Bytes that all files being written may hold in memory together. More than that must be free for batches on their way.
+    /// Bytes that all files being written may hold in memory together.
     pub memory: u64,
-    /// Threads that encode.
-    pub pool: Arc<ThreadPool>,
     /// Counts what is done, also over several generations of the sink.
     pub counts: Arc<Counts>,
 }
@@ -64,17 +67,25 @@ pub struct Counts {
 }
 
 /// Writes alerts to Parquet.
+pub type ArchiveSink = HourlySink<FileWriter>;
+
+/// Writes alerts to Avro files, as they came.
+pub type BackupSink = HourlySink<ContainerWriter>;
+
+/// Writes alerts to files of one kind, in the folders of their hours.
 ///
 /// After a fault it does nothing more and its unfinished files are gone; a new one is opened in its place.
-pub struct ArchiveSink {
+pub struct HourlySink<F: Format> {
     config: config::Archive,
+    settings: F::Settings,
     context: ArchiveContext,
     staging: PathBuf,
     prefix: String,
     marks: Marks,
-    columns: HashMap<u64, Arc<Columns>>,
-    // One open file per hour and schema.
-    writers: BTreeMap<(Hour, u64), FileWriter>,
+    // By fingerprint of the schema.
+    shapes: HashMap<u64, Arc<F::Shape>>,
+    // One per hour and schema.
+    open: BTreeMap<(Hour, u64), OpenFile<F>>,
     // By number of the batch; the last one is in hand.
     pending: HashMap<u64, Pending>,
     partitions: HashMap<TopicPartition, Place>,
@@ -82,6 +93,12 @@ pub struct ArchiveSink {
     files: u64,
     failed: Option<Fault>,
     _lock: FolderLock,
+}
+
+/// A file being written, on disk or so far in memory alone.
+struct OpenFile<F> {
+    writer: F,
+    contents: Contents,
 }
 
 /// A batch that waits for files to be sealed.
@@ -98,23 +115,24 @@ struct Place {
     epoch: u64,
 }
 
-impl std::fmt::Debug for ArchiveSink {
+impl<F: Format> std::fmt::Debug for HourlySink<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ArchiveSink")
+        f.debug_struct("HourlySink")
+            .field("kind", &F::ENDING)
             .field("root", &self.config.root)
-            .field("open", &self.writers.len())
+            .field("open", &self.open.len())
             .field("waiting", &self.pending.len())
             .finish_non_exhaustive()
     }
 }
 
-impl ArchiveSink {
+impl<F: Format> HourlySink<F> {
     /// Checks and prepares the folders. What an earlier process left in staging was never acknowledged and is removed.
     ///
     /// # Errors
     /// When staging lies inside the root or on another file system (a defect of the configuration), when a folder can't be
     /// written, space is low, or another process works in the same staging folder (the world's fault, worth a retry).
-    pub fn open(config: &config::Archive, context: ArchiveContext) -> Result<ArchiveSink, Fault> {
+    pub fn open(config: &config::Archive, settings: F::Settings, context: ArchiveContext) -> Result<Self, Fault> {
         let mut config = config.clone();
         let component = name_part(&context.component, 64);
         let staging = folders::prepare(&mut config, &component)?;
@@ -124,14 +142,15 @@ impl ArchiveSink {
             tracing::info!(component, removed, "removed unfinished files of an earlier run; their alerts are read again");
         }
         let prefix = component_prefix(&context.component);
-        Ok(ArchiveSink {
-            marks: Marks::new(&config.root, config.layout, &context.component, prefix.clone()),
+        Ok(HourlySink {
+            marks: Marks::new::<F>(&config.root, config.layout, &context.component, prefix.clone()),
             config,
+            settings,
             context,
             staging,
             prefix,
-            columns: HashMap::new(),
-            writers: BTreeMap::new(),
+            shapes: HashMap::new(),
+            open: BTreeMap::new(),
             pending: HashMap::new(),
             partitions: HashMap::new(),
             batches: 0,
@@ -153,8 +172,8 @@ impl ArchiveSink {
         }
         let done = work(self);
         if let Err(fault) = &done {
-            // Dropping the writers removes their files.
-            self.writers.clear();
+            // Dropping them removes them from the disk.
+            self.open.clear();
             self.failed = Some(fault.clone());
         }
         done
@@ -181,7 +200,7 @@ impl ArchiveSink {
             Some(place) => {
                 if token.span.start < place.end {
                     // What is read a second time may lie in open files; sealed, it is known by its marks.
-                    self.seal_where(|_, writer| writer.has(&token.origin))?;
+                    self.seal_where(|file| file.contents.has(&token.origin))?;
                 }
                 place.epoch + 1
             }
@@ -198,40 +217,34 @@ impl ArchiveSink {
         part: &AlertBatch,
         permit: &Arc<Permit>,
     ) -> Result<(), Fault> {
-        let columns = self.columns(part)?;
+        let shape = self.shape(part)?;
         let hours = Hours::of(part, self.config.by)?;
-        let mut assembled = None;
+        let mut rows = None;
         for hour in hours.distinct() {
             let Some(kept) = self.unseen(hour, &hours, origin, epoch, part)? else { continue };
             let count = kept.as_ref().map_or(part.len(), BooleanArray::true_count);
             if count == 0 {
                 continue;
             }
-            let whole = match &assembled {
-                Some(whole) => whole,
-                None => {
-                    let failed = |e| Fault::defect(format!("alerts of {origin} do not fit their columns: {e}"));
-                    assembled.insert(columns.assemble(part, &origin.topic, origin.partition).map_err(failed)?)
-                }
+            let rows = match &rows {
+                Some(rows) => rows,
+                None => rows.insert(F::rows(&shape, part, origin, permit)?),
             };
-            self.write(hour, &columns, origin, epoch, (whole, part, kept.as_ref()), permit)?;
+            self.write((hour, part.schema.fingerprint), &shape, origin, epoch, (rows, part, kept.as_ref()))?;
             self.in_hand(|pending| pending.handled.archived += count as u64);
-            if hour == Hour::QUARANTINE {
-                self.context.counts.quarantined.fetch_add(count as u64, Ordering::Relaxed);
-            }
         }
         Ok(())
     }
 
-    fn columns(&mut self, part: &AlertBatch) -> Result<Arc<Columns>, Fault> {
-        if let Some(columns) = self.columns.get(&part.schema.fingerprint)
-            && columns.fit(part)
+    fn shape(&mut self, part: &AlertBatch) -> Result<Arc<F::Shape>, Fault> {
+        if let Some(shape) = self.shapes.get(&part.schema.fingerprint)
+            && F::fits(shape, part)
         {
-            return Ok(columns.clone());
+            return Ok(shape.clone());
         }
-        let columns = Arc::new(Columns::of(part, &self.context, self.config.cutouts)?);
-        self.columns.insert(part.schema.fingerprint, columns.clone());
-        Ok(columns)
+        let shape = Arc::new(F::shape(&self.settings, part, &self.context)?);
+        self.shapes.insert(part.schema.fingerprint, shape.clone());
+        Ok(shape)
     }
 
     /// Which rows of the part belong to the hour and are not archived yet: all (`Some(None)`), those of a mask, or none.
@@ -244,7 +257,7 @@ impl ArchiveSink {
         part: &AlertBatch,
     ) -> Result<Option<Option<BooleanArray>>, Fault> {
         let fingerprint = part.schema.fingerprint;
-        let goes_on = self.writers.get(&(hour, fingerprint)).is_some_and(|writer| writer.follows(origin, epoch));
+        let goes_on = self.open.get(&(hour, fingerprint)).is_some_and(|file| file.contents.follows(origin, epoch));
         let seen = self.marks.seen(hour, fingerprint, origin, !goes_on)?;
         if !seen.touches(&part.rows) {
             return Ok(Some(hours.mask(hour)));
@@ -276,48 +289,32 @@ impl ArchiveSink {
 
     fn write(
         &mut self,
-        hour: Hour,
-        columns: &Arc<Columns>,
+        key: (Hour, u64),
+        shape: &Arc<F::Shape>,
         origin: &Arc<TopicPartition>,
         epoch: u64,
-        (whole, part, kept): (&RecordBatch, &AlertBatch, Option<&BooleanArray>),
-        permit: &Arc<Permit>,
+        (rows, part, kept): (&F::Rows<'_>, &AlertBatch, Option<&BooleanArray>),
     ) -> Result<(), Fault> {
-        let failed = |e| Fault::defect(format!("choosing the alerts of an hour from {origin}: {e}"));
-        // What all of a batch points into is held with it. A part of a batch gets bytes of its own: a few late rows must not
-        // hold the whole batch until their hour is written.
-        let (batch, held, memory) = match kept {
-            None => (whole.clone(), permit.clone(), part.buffers.iter().map(|b| b.len() as u64).sum()),
-            Some(mask) => {
-                let chosen = arrow_select::filter::filter_record_batch(whole, mask).map_err(failed)?;
-                let chosen = own::copy(&chosen).map_err(failed)?;
-                let memory = chosen.get_array_memory_size() as u64;
-                (chosen, Arc::new(Permit::unbounded()), memory)
-            }
-        };
-        let key = (hour, part.schema.fingerprint);
-        self.make_way(key, columns)?;
-        let writer = match self.writers.entry(key) {
+        self.make_way(key, shape, origin, epoch)?;
+        let file = match self.open.entry(key) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(free) => {
                 self.files += 1;
                 let name = format!("{:08}{STAGING_SUFFIX}", self.files);
-                let way = match self.config.way {
-                    config::WritePath::Direct => Way::Direct,
-                    config::WritePath::Cached => Way::Cached,
-                };
-                let means = Means { pool: self.context.pool.clone(), way };
-                free.insert(FileWriter::create(&self.staging, &name, columns, means))
+                free.insert(OpenFile { writer: F::create(&self.staging, &name, shape)?, contents: Contents::default() })
             }
         };
+        let was_on_disk = file.writer.on_disk();
+        file.writer.write(rows, kept)?;
         let chosen = |(i, row)| kept.is_none_or(|mask: &BooleanArray| mask.value(i)).then_some(row);
-        writer.write(origin, epoch, batch, part.rows.iter().enumerate().filter_map(chosen), (&held, memory))?;
-        writer.used = self.batches;
-        if writer.waiting.last() != Some(&self.batches) {
-            writer.waiting.push(self.batches);
+        file.contents.add(origin, epoch, part.rows.iter().enumerate().filter_map(chosen));
+        file.contents.used = self.batches;
+        let came_to_disk = !was_on_disk && file.writer.on_disk();
+        if file.contents.waiting.last() != Some(&self.batches) {
+            file.contents.waiting.push(self.batches);
             self.in_hand(|pending| pending.files += 1);
         }
-        Ok(())
+        if came_to_disk && self.on_disk() > ON_DISK { self.seal_idle(|file| file.writer.on_disk()) } else { Ok(()) }
     }
 
     /// Notes something about the batch in hand.
@@ -327,18 +324,18 @@ impl ArchiveSink {
         }
     }
 
-    /// Sees that a file can be begun for `key`, unless one with these columns is open.
-    fn make_way(&mut self, key: (Hour, u64), columns: &Arc<Columns>) -> Result<(), Fault> {
-        match self.writers.get(&key) {
-            Some(writer) if Arc::ptr_eq(&writer.columns, columns) => return Ok(()),
-            // The steps add other columns now; a file has one set, and only one file of a key may be open.
-            Some(_) => self.seal_one(key)?,
-            None => {}
-        }
-        if self.writers.len() >= OPEN_FILES
-            && let Some(key) = self.writers.iter().min_by_key(|(_, w)| w.used).map(|(key, _)| *key)
-        {
+    /// Sees that rows can be written for `key`: to the file that is open, or to one that can be begun.
+    fn make_way(&mut self, key: (Hour, u64), shape: &Arc<F::Shape>, origin: &TopicPartition, epoch: u64) -> Result<(), Fault> {
+        if let Some(OpenFile { writer, contents }) = self.open.get(&key) {
+            let has_room = contents.follows(origin, epoch) || contents.json_with(origin) <= F::RANGES;
+            if has_room && Arc::ptr_eq(writer.shaped(), shape) {
+                return Ok(());
+            }
+            // A file has one shape, and only one file of a key may be open.
             self.seal_one(key)?;
+        }
+        if self.open.len() >= OPEN {
+            self.seal_idle(|_| true)?;
         }
         folders::check_space(&self.staging)
     }
@@ -346,30 +343,75 @@ impl ArchiveSink {
     /// Keeps files in their size and memory in its bound.
     fn bound(&mut self) -> Result<(), Fault> {
         let (batch, limit) = (self.batches, self.config.roll_size);
-        self.seal_where(|_, writer| writer.used == batch && writer.bytes() >= limit)?;
-        while self.writers.values().map(FileWriter::memory).sum::<u64>() > self.context.memory {
-            let Some(largest) = self.writers.values_mut().max_by_key(|w| w.memory()) else { break };
-            largest.flush()?;
+        self.seal_where(|file| file.contents.used == batch && file.writer.bytes() >= limit)?;
+        while self.memory() > self.context.memory {
+            let Some((key, largest)) = self.open.iter().max_by_key(|(_, file)| file.writer.memory()) else { break };
+            let (key, before) = (*key, largest.writer.memory());
+            if !largest.writer.on_disk() {
+                folders::check_space(&self.staging)?;
+                if self.on_disk() >= ON_DISK {
+                    self.seal_idle(|file| file.writer.on_disk())?;
+                    continue;
+                }
+            }
+            let Some(largest) = self.open.get_mut(&key) else { break };
+            largest.writer.flush()?;
+            if largest.writer.memory() >= before {
+                break;
+            }
         }
         Ok(())
     }
 
-    fn seal_where(&mut self, wanted: impl Fn(&(Hour, u64), &FileWriter) -> bool) -> Result<(), Fault> {
-        let keys: Vec<_> = self.writers.iter().filter(|(key, writer)| wanted(key, writer)).map(|(key, _)| *key).collect();
+    /// Bytes that the files hold in memory.
+    pub(super) fn memory(&self) -> u64 {
+        self.open.values().map(|file| file.writer.memory()).sum()
+    }
+
+    /// Files that are on disk.
+    pub(super) fn on_disk(&self) -> usize {
+        self.open.values().filter(|file| file.writer.on_disk()).count()
+    }
+
+    /// Seals the file that was not written to for longest, of those that are `wanted`.
+    fn seal_idle(&mut self, wanted: impl Fn(&OpenFile<F>) -> bool) -> Result<(), Fault> {
+        let wanted = self.open.iter().filter(|(_, file)| wanted(file));
+        match wanted.min_by_key(|(_, file)| file.contents.used).map(|(key, _)| *key) {
+            Some(key) => self.seal_one(key),
+            None => Ok(()),
+        }
+    }
+
+    fn seal_where(&mut self, wanted: impl Fn(&OpenFile<F>) -> bool) -> Result<(), Fault> {
+        let keys: Vec<_> = self.open.iter().filter(|(_, file)| wanted(file)).map(|(key, _)| *key).collect();
         keys.into_iter().try_for_each(|key| self.seal_one(key))
     }
 
     fn seal_one(&mut self, key: (Hour, u64)) -> Result<(), Fault> {
-        let Some(writer) = self.writers.remove(&key) else { return Ok(()) };
+        let Some(OpenFile { writer, contents }) = self.open.remove(&key) else { return Ok(()) };
+        if !writer.on_disk() {
+            folders::check_space(&self.staging)?;
+        }
         let (hour, fingerprint) = key;
-        let folder = self.config.root.join(hour.folder(self.config.layout));
-        let sealed = writer.seal(&folder, &format!("{}{fingerprint:016x}", self.prefix))?;
-        self.marks.published(hour, fingerprint, &sealed.path, &sealed.ranges);
+        let ranges = contents.ranges();
+        let staged = writer.finish(&ranges)?;
+        let bytes = staged.written();
+        let stem = stem(&format!("{}{fingerprint:016x}", self.prefix), &ranges);
+        let path = staged.publish(&self.config.root.join(hour.folder(self.config.layout)), |n| match n {
+            0 => format!("{stem}.{}", F::ENDING),
+            n => format!("{stem}-{n}.{}", F::ENDING),
+        })?;
+        self.marks.published(hour, fingerprint, &path, &ranges);
         self.context.counts.files.fetch_add(1, Ordering::Relaxed);
-        self.context.counts.bytes.fetch_add(sealed.bytes, Ordering::Relaxed);
-        self.context.counts.rows.fetch_add(sealed.rows, Ordering::Relaxed);
-        tracing::debug!(path = %sealed.path.display(), rows = sealed.rows, bytes = sealed.bytes, "sealed");
-        sealed.waiting.into_iter().for_each(|number| self.release(number));
+        self.context.counts.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.context.counts.rows.fetch_add(contents.rows, Ordering::Relaxed);
+        tracing::debug!(path = %path.display(), rows = contents.rows, bytes, "sealed");
+        if hour == Hour::QUARANTINE {
+            self.context.counts.quarantined.fetch_add(contents.rows, Ordering::Relaxed);
+            let (path, rows) = (path.display(), contents.rows);
+            tracing::warn!(%path, rows, "alerts without a usable time are in the quarantine; see the time of their messages, or of observation");
+        }
+        contents.waiting.into_iter().for_each(|number| self.release(number));
         Ok(())
     }
 
@@ -380,12 +422,13 @@ impl ArchiveSink {
         if pending.files == 0
             && let Some(done) = self.pending.remove(&number)
         {
-            self.context.ledger.acknowledge(self.context.sink, &done.token, done.handled);
+            let handled = if self.context.accounts { done.handled } else { Handled::default() };
+            self.context.ledger.acknowledge(self.context.sink, &done.token, handled);
         }
     }
 }
 
-impl Sink for ArchiveSink {
+impl<F: Format> Sink for HourlySink<F> {
     fn accept(&mut self, batch: &Decoded) -> Result<(), Fault> {
         self.guard(|sink| sink.take(batch))
     }
@@ -393,22 +436,22 @@ impl Sink for ArchiveSink {
     fn tick(&mut self, now: Instant) -> Result<(), Fault> {
         self.guard(|sink| {
             if sink.context.ledger.seal_asked() {
-                return sink.seal_where(|_, _| true);
+                return sink.seal_where(|_| true);
             }
             let age = sink.config.roll_age;
             let mut due = false;
-            for writer in sink.writers.values_mut() {
-                let opened = *writer.opened.get_or_insert(now);
+            for file in sink.open.values_mut() {
+                let opened = *file.contents.opened.get_or_insert(now);
                 due |= now.saturating_duration_since(opened) >= age;
             }
             if due {
-                sink.seal_where(|_, w| w.opened.is_some_and(|opened| now.saturating_duration_since(opened) >= age))?;
+                sink.seal_where(|file| file.contents.opened.is_some_and(|opened| now.saturating_duration_since(opened) >= age))?;
             }
             Ok(())
         })
     }
 
     fn seal(&mut self) -> Result<(), Fault> {
-        self.guard(|sink| sink.seal_where(|_, _| true))
+        self.guard(|sink| sink.seal_where(|_| true))
     }
 }

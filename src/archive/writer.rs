@@ -1,178 +1,139 @@
-//! One file being written: its Parquet writer, the ranges of its rows, the batches that wait for it.
+//! A Parquet file being written: a group of rows in memory, and the file in the staging folder, which is begun when the first
+//! group is written to it.
+//!
+//! May depend on: `durable`, parquet. **Invariant:** nothing is on the disk before there is a whole row group.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow_array::RecordBatch;
+use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
 use parquet::errors::ParquetError;
-use xxhash_rust::xxh3::xxh3_64;
+use parquet::file::metadata::KeyValue;
+use parquet::file::writer::SerializedFileWriter;
+use rayon::ThreadPool;
 
 use super::columns::Columns;
-use super::footer::OffsetRange;
-use super::parquet_file::{Means, ParquetFile};
-use crate::alert::{Fault, Permit, RowOrigin, TopicPartition};
-use crate::durable::name_part;
+use super::footer::{OffsetRange, key};
+use super::group::{Group, Plan};
+use crate::alert::{Fault, Permit};
+use crate::config::CutoutCodec;
+use crate::durable::{Staged, Way};
 
-/// Ending of the names in the staging folder.
-pub(super) const STAGING_SUFFIX: &str = ".part";
+/// Bytes of messages whose rows make a row group.
+const ROW_GROUP: u64 = 96 << 20;
 
-/// Longest part of a file name without its ending.
-const NAME_LIMIT: usize = 180;
-
-/// Longest part of a file name that a component or a topic may take.
-const PART_LIMIT: usize = 40;
+/// What Parquet files are written with.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Threads that encode.
+    pub pool: Arc<ThreadPool>,
+    /// How bytes reach the disk.
+    pub way: Way,
+    /// How columns of bytes are compressed.
+    pub cutouts: CutoutCodec,
+}
 
 /// A file being written.
-pub(super) struct FileWriter {
-    out: ParquetFile,
+pub struct FileWriter {
+    path: PathBuf,
     /// The columns it was begun with.
-    pub columns: Arc<Columns>,
-    ranges: Vec<Open>,
-    /// Numbers of the batches that have rows in it, ascending.
-    pub waiting: Vec<u64>,
-    /// When the sink first saw it in a tick.
-    pub opened: Option<Instant>,
-    /// When it was last written to, counted in batches.
-    pub used: u64,
-    rows: u64,
+    pub(super) columns: Arc<Columns>,
+    group: Group,
+    out: Option<Out>,
 }
 
-struct Open {
-    origin: Arc<TopicPartition>,
-    epoch: u64,
-    range: OffsetRange,
-}
-
-/// A file that was published.
-#[derive(Debug)]
-pub(super) struct Sealed {
-    pub path: PathBuf,
-    pub ranges: Vec<OffsetRange>,
-    pub rows: u64,
-    pub bytes: u64,
-    pub waiting: Vec<u64>,
+struct Out {
+    file: SerializedFileWriter<Staged>,
+    factory: ArrowRowGroupWriterFactory,
+    groups: usize,
 }
 
 impl FileWriter {
-    /// A file that will be written in the staging folder.
-    pub fn create(staging: &Path, name: &str, columns: &Arc<Columns>, means: Means) -> FileWriter {
-        FileWriter {
-            out: ParquetFile::new(staging.join(name), columns.clone(), means),
-            columns: columns.clone(),
-            ranges: Vec::new(),
-            waiting: Vec::new(),
-            opened: None,
-            used: 0,
-            rows: 0,
-        }
+    /// A file that will be `path` in a staging folder.
+    pub fn new(path: PathBuf, columns: Arc<Columns>) -> FileWriter {
+        FileWriter { path, columns, group: Group::default(), out: None }
     }
 
-    /// Appends rows, all of one partition, which came from `rows` (in order, at least one). They point into a batch of `memory`
-    /// bytes, which is held until they are on the disk.
+    /// Adds rows that point into a batch of `memory` bytes.
     ///
     /// # Errors
     /// When the disk refuses, or the rows can't be stored. The file must be dropped then.
-    pub fn write<'a>(
-        &mut self,
-        origin: &Arc<TopicPartition>,
-        epoch: u64,
-        batch: RecordBatch,
-        rows: impl Iterator<Item = &'a RowOrigin>,
-        (held, memory): (&Arc<Permit>, u64),
-    ) -> Result<(), Fault> {
-        self.rows += batch.num_rows() as u64;
-        let mut known = self.ranges.iter().rposition(|r| r.epoch == epoch && r.origin == *origin);
-        for row in rows {
-            let at = *known.get_or_insert_with(|| {
-                self.ranges.push(Open { origin: origin.clone(), epoch, range: begin(origin, row) });
-                self.ranges.len() - 1
-            });
-            let range = &mut self.ranges[at].range;
-            range.last = row.offset;
-            range.rows += 1;
-            range.min_timestamp = [range.min_timestamp, row.timestamp].into_iter().flatten().min();
-            range.max_timestamp = range.max_timestamp.max(row.timestamp);
-        }
-        self.out.push(batch, held, memory)
+    pub fn push(&mut self, batch: RecordBatch, held: &Arc<Permit>, memory: u64) -> Result<(), Fault> {
+        self.group.push(batch, held, memory);
+        if self.group.memory >= ROW_GROUP { self.flush() } else { Ok(()) }
     }
 
-    /// Writes out the row group in hand, which gives its memory back.
+    /// Writes out the rows in memory.
     ///
     /// # Errors
-    /// As [`FileWriter::write`].
+    /// As [`FileWriter::push`].
     pub fn flush(&mut self) -> Result<(), Fault> {
-        self.out.flush()
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        let group = std::mem::take(&mut self.group);
+        let out = match &mut self.out {
+            Some(out) => out,
+            None => self.out.insert(begin(&self.path, &self.columns, self.columns.means.way)?),
+        };
+        guarded(&format!("writing {}", self.path.display()), || {
+            let columns = &self.columns;
+            let plan = Plan { schema: &columns.file, parquet: &columns.parquet, properties: &columns.properties };
+            let writers = out.factory.create_column_writers(out.groups)?;
+            out.groups += 1;
+            let chunks = group.encode(&plan, writers, &self.columns.means.pool)?;
+            let mut row_group = out.file.next_row_group()?;
+            for chunk in chunks {
+                chunk.append_to(&mut row_group)?;
+            }
+            row_group.close().map(drop)
+        })
     }
 
-    /// Bytes of memory that it holds.
+    /// Bytes that the rows in memory keep there.
     pub fn memory(&self) -> u64 {
-        self.out.memory()
+        self.group.memory
+    }
+
+    /// Whether it is on disk.
+    pub fn on_disk(&self) -> bool {
+        self.out.is_some()
     }
 
     /// Bytes that the file will have about.
     pub fn bytes(&self) -> u64 {
-        self.out.bytes()
+        self.group.memory + self.out.as_ref().map_or(0, |out| out.file.bytes_written() as u64)
     }
 
-    /// Whether rows of the partition are in it.
-    pub fn has(&self, origin: &TopicPartition) -> bool {
-        self.ranges.iter().any(|r| *r.origin == *origin)
-    }
-
-    /// Whether rows of the partition and epoch are in it, so that the next ones follow without a gap.
-    pub fn follows(&self, origin: &TopicPartition, epoch: u64) -> bool {
-        self.ranges.iter().rev().any(|r| r.epoch == epoch && *r.origin == *origin)
-    }
-
-    /// Completes the file and publishes it in `folder`.
+    /// Writes all that is left, with `ranges` in the footer.
     ///
     /// # Errors
-    /// As [`FileWriter::write`].
-    pub fn seal(self, folder: &Path, prefix: &str) -> Result<Sealed, Fault> {
-        let mut ranges: Vec<OffsetRange> = self.ranges.into_iter().map(|r| r.range).collect();
-        ranges.sort_by(|a, b| (&a.topic, a.partition, a.first).cmp(&(&b.topic, b.partition, b.first)));
-        let json = serde_json::to_string(&ranges).map_err(|e| Fault::defect(format!("offset ranges as JSON: {e}")))?;
-        let staged = self.out.finish(json)?;
-        let bytes = staged.written();
-        let stem = stem(prefix, &ranges);
-        let path = staged.publish(folder, |n| match n {
-            0 => format!("{stem}.parquet"),
-            n => format!("{stem}-{n}.parquet"),
-        })?;
-        Ok(Sealed { path, ranges, rows: self.rows, bytes, waiting: self.waiting })
+    /// As [`FileWriter::push`].
+    pub fn finish(mut self, ranges: &[OffsetRange]) -> Result<Staged, Fault> {
+        let ranges = serde_json::to_string(ranges).map_err(|e| Fault::defect(format!("offset ranges as JSON: {e}")))?;
+        self.flush()?;
+        let mut out = match self.out {
+            Some(out) => out,
+            None => begin(&self.path, &self.columns, self.columns.means.way)?,
+        };
+        out.file.append_key_value_metadata(KeyValue::new(key::RANGES.to_owned(), ranges));
+        // Only the footer is left: whatever fails now is the disk.
+        guarded(&format!("completing {}", self.path.display()), || out.file.into_inner())
+            .map_err(|fault| Fault::environment(fault.message))
     }
 }
 
-fn begin(origin: &TopicPartition, row: &RowOrigin) -> OffsetRange {
-    OffsetRange {
-        topic: origin.topic.to_string(),
-        partition: origin.partition,
-        first: row.offset,
-        last: row.offset,
-        rows: 0,
-        min_timestamp: None,
-        max_timestamp: None,
-    }
-}
-
-/// First part of the names of a component's files.
-pub(super) fn component_prefix(component: &str) -> String {
-    name_part(component, PART_LIMIT) + "-"
-}
-
-/// Name of a file without its ending: component, schema, then topic, partition, first and last offset of each range, or of
-/// the first one and a hash of all where that would be too long.
-fn stem(prefix: &str, ranges: &[OffsetRange]) -> String {
-    let part = |r: &OffsetRange| format!("-{}-{}-{}-{}", name_part(&r.topic, PART_LIMIT), r.partition, r.first, r.last);
-    let parts: String = ranges.iter().map(part).collect();
-    if prefix.len() + parts.len() <= NAME_LIMIT {
-        return format!("{prefix}{parts}");
-    }
-    let first = ranges.first().map(part).unwrap_or_default();
-    format!("{prefix}{first}-and-{}-more-{:016x}", ranges.len() - 1, xxh3_64(parts.as_bytes()))
+fn begin(path: &Path, columns: &Columns, way: Way) -> Result<Out, Fault> {
+    let (folder, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default().to_string_lossy());
+    let staged = Staged::create(folder, &name, way)?;
+    guarded(&format!("starting {}", path.display()), || {
+        let file = SerializedFileWriter::new(staged, columns.parquet.root_schema_ptr(), columns.properties.clone())?;
+        let factory = ArrowRowGroupWriterFactory::new(&file, columns.file.clone());
+        Ok(Out { file, factory, groups: 0 })
+    })
 }
 
 /// Runs the Parquet writer. What the disk refuses is the world's fault; an error or a panic over data is ours.

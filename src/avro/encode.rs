@@ -177,13 +177,19 @@ pub fn sync_marker(schema_json: &str) -> [u8; 16] {
 /// The header of an object container without compression. Blocks follow: [`write_block_start`], the data, the sync marker.
 #[must_use]
 pub fn container_header(schema_json: &str, sync: &[u8; 16]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(schema_json.len() + 64);
+    container_start(&[("avro.schema", schema_json), ("avro.codec", "null")], sync)
+}
+
+/// The header of an object container with this metadata, among it `avro.schema` and `avro.codec`.
+#[must_use]
+pub fn container_start(metadata: &[(&str, &str)], sync: &[u8; 16]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + metadata.iter().map(|(key, value)| key.len() + value.len() + 8).sum::<usize>());
     out.extend_from_slice(b"Obj\x01");
-    write_long(&mut out, 2);
-    write_bytes(&mut out, b"avro.schema");
-    write_bytes(&mut out, schema_json.as_bytes());
-    write_bytes(&mut out, b"avro.codec");
-    write_bytes(&mut out, b"null");
+    write_long(&mut out, metadata.len() as i64);
+    for (key, value) in metadata {
+        write_bytes(&mut out, key.as_bytes());
+        write_bytes(&mut out, value.as_bytes());
+    }
     write_long(&mut out, 0);
     out.extend_from_slice(sync);
     out

@@ -30,34 +30,47 @@ pub(crate) struct Header<'a> {
 impl<'a> Header<'a> {
     /// Parses the header at the beginning of `payload`, which begins with the magic.
     pub fn parse(payload: &'a [u8]) -> Result<Header<'a>, FrameError> {
-        let flawed = |flaw| match flaw {
-            Flaw::Truncated | Flaw::Length(_) => FrameError::Truncated("its header"),
-            _ => FrameError::Header("a count or a length makes no sense"),
-        };
-        let mut cursor = Cursor { data: payload, at: MAGIC.len() };
-        let (mut schema, mut codec, mut entries) = (None, Codec::Null, 0);
-        loop {
-            let count = cursor.block().map_err(flawed)?;
-            entries += count.min(MAX_METADATA + 1);
-            if entries > MAX_METADATA {
-                return Err(FrameError::Header("too many metadata entries"));
-            }
-            if count == 0 {
-                break;
-            }
-            for _ in 0..count {
-                let key = cursor.bytes().map_err(flawed)?;
-                let value = cursor.bytes().map_err(flawed)?;
-                match key {
-                    b"avro.schema" => {
-                        schema = Some(std::str::from_utf8(value).map_err(|_| FrameError::Header("its schema is not UTF-8"))?);
-                    }
-                    b"avro.codec" => codec = Codec::named(value)?,
-                    _ => {}
+        let (mut schema, mut codec) = (None, Codec::Null);
+        let length = metadata(payload, |key, value| {
+            match key {
+                b"avro.schema" => {
+                    schema = Some(std::str::from_utf8(value).map_err(|_| FrameError::Header("its schema is not UTF-8"))?);
                 }
+                b"avro.codec" => codec = Codec::named(value)?,
+                _ => {}
             }
+            Ok(())
+        })?;
+        Ok(Header { schema: schema.ok_or(FrameError::NoSchema)?, codec, length })
+    }
+}
+
+/// Shows the metadata in the header of a container, which begins with the magic, key by key. Says the length of the header
+/// without its sync marker.
+pub(crate) fn metadata<'a>(
+    payload: &'a [u8],
+    mut show: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), FrameError>,
+) -> Result<usize, FrameError> {
+    let flawed = |flaw| match flaw {
+        Flaw::Truncated | Flaw::Length(_) => FrameError::Truncated("its header"),
+        _ => FrameError::Header("a count or a length makes no sense"),
+    };
+    let mut cursor = Cursor { data: payload, at: MAGIC.len() };
+    let mut entries = 0;
+    loop {
+        let count = cursor.block().map_err(flawed)?;
+        entries += count.min(MAX_METADATA + 1);
+        if entries > MAX_METADATA {
+            return Err(FrameError::Header("too many metadata entries"));
         }
-        Ok(Header { schema: schema.ok_or(FrameError::NoSchema)?, codec, length: cursor.at })
+        if count == 0 {
+            return Ok(cursor.at);
+        }
+        for _ in 0..count {
+            let key = cursor.bytes().map_err(flawed)?;
+            let value = cursor.bytes().map_err(flawed)?;
+            show(key, value)?;
+        }
     }
 }
 

@@ -30,9 +30,11 @@ mod write;
 pub use append::{AppendError, Appended, append};
 pub(crate) use codec::Codec;
 pub(crate) use columns::{Allowance, Columns};
-pub use encode::{BoundEncoder, Encoder, container_header, sync_marker, write_block_start, write_bytes, write_long};
+pub use encode::{
+    BoundEncoder, Encoder, container_header, container_start, sync_marker, write_block_start, write_bytes, write_long,
+};
 pub use error::{AvroError, DatumError, Flaw, FrameError};
-pub(crate) use framing::{Blocks, container_magic};
+pub(crate) use framing::{Blocks, container_magic, metadata};
 pub use resolve::resolve;
 pub use schema::AlertSchema;
 pub(crate) use store::KnownHeader;

@@ -127,7 +127,7 @@ fn summary(dir: &Path, report: &Report) -> Result<(), String> {
     let bytes: u64 = files.iter().map(|f| f.bytes).sum();
     let rows: u64 = files.iter().map(|f| f.rows).sum();
     report.print();
-    println!("  archive: {} files, {:.1} MB, {rows} alerts in all", files.len(), bytes as f64 / 1e6);
+    println!("  the archive now holds {rows} alerts in {} files, {:.1} MB", files.len(), bytes as f64 / 1e6);
     let glob = format!("{}/**/*.parquet", archive.display());
     println!("\nLook at it with DuckDB:");
     println!("  duckdb -c \"SELECT objectId, candidate.magpsf, matches FROM read_parquet('{glob}') WHERE matches > 0 LIMIT 10\"");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::usage;
 use crate::actor::End;
-use crate::pipeline::Summary;
+use crate::pipeline::{ArchiveCounts, Summary};
 
 /// A run of all components of a file.
 pub struct Report {
@@ -63,6 +64,11 @@ impl Report {
                 t.alerts as f64 / seconds
             );
             println!("  {}", sums(c));
+            for (what, counts) in [("archive", &c.archived), ("backup", &c.backed_up)] {
+                if let Some(counts) = counts {
+                    println!("  {what}: {}", kept(counts));
+                }
+            }
             for s in &c.steps.steps {
                 println!("  {}", step(s));
             }
@@ -104,6 +110,22 @@ fn sums(c: &Summary) -> String {
     )
 }
 
+/// What was written to an archive or a backup.
+fn kept(counts: &ArchiveCounts) -> String {
+    let megabytes = counts.bytes.load(Relaxed) as f64 / 1e6;
+    let mut text =
+        format!("{} alerts written in {} files, {megabytes:.1} MB", counts.rows.load(Relaxed), counts.files.load(Relaxed));
+    for (number, what) in [
+        (counts.skipped.load(Relaxed), "were there already"),
+        (counts.quarantined.load(Relaxed), "in quarantine, without a usable time"),
+    ] {
+        if number > 0 {
+            text += &format!("; {number} {what}");
+        }
+    }
+    text
+}
+
 fn step(s: &crate::process::StepReport) -> String {
     match s.kind {
         "crossmatch" => {
@@ -142,13 +164,18 @@ fn component(c: &Summary) -> Value {
                 "archived": t.archived, "skipped": t.skipped, "dead": t.dead })
         })
         .collect();
+    let archived = |of: fn(&ArchiveCounts) -> &AtomicU64| c.archived.as_ref().map_or(0, |counts| of(counts).load(Relaxed));
+    let backup = c.backed_up.as_ref().map(|b| {
+        json!({ "files": b.files.load(Relaxed), "bytes": b.bytes.load(Relaxed), "rows": b.rows.load(Relaxed),
+            "skipped": b.skipped.load(Relaxed), "quarantined": b.quarantined.load(Relaxed) })
+    });
     json!({
         "name": c.name,
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
         "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
-        "files": c.archived.files.load(Relaxed), "bytes": c.archived.bytes.load(Relaxed),
-        "quarantined": c.archived.quarantined.load(Relaxed),
+        "files": archived(|c| &c.files), "bytes": archived(|c| &c.bytes), "quarantined": archived(|c| &c.quarantined),
+        "backup": backup,
         "published": published, "steps": steps, "partitions": partitions,
         "latency_ms": { "p50": c.latency[0], "p99": c.latency[1], "max": c.latency[2] },
     })

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ledger::{Ledger, Totals};
+use crate::pipeline::ArchiveCounts;
 
 /// Shows the line until it is dropped; shows nothing where the output is no terminal.
 pub struct Status {
@@ -17,20 +18,20 @@ pub struct Status {
 }
 
 impl Status {
-    /// Starts to show what the ledgers hold.
+    /// Starts to show what the ledgers hold, and how many alerts are in quarantine.
     #[must_use]
-    pub fn start(ledgers: Vec<Ledger>) -> Self {
+    pub fn start(ledgers: Vec<Ledger>, kept: Vec<Arc<ArchiveCounts>>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         if !io::stderr().is_terminal() {
             return Self { done, thread: None };
         }
         let ended = done.clone();
-        let thread = std::thread::spawn(move || show(&ledgers, &ended));
+        let thread = std::thread::spawn(move || show(&ledgers, &kept, &ended));
         Self { done, thread: Some(thread) }
     }
 }
 
-fn show(ledgers: &[Ledger], ended: &AtomicBool) {
+fn show(ledgers: &[Ledger], kept: &[Arc<ArchiveCounts>], ended: &AtomicBool) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
         bar.set_style(style);
@@ -43,7 +44,12 @@ fn show(ledgers: &[Ledger], ended: &AtomicBool) {
         let rate = (alerts - before) as f64 / since.elapsed().as_secs_f64().max(1e-3);
         (before, since) = (alerts, Instant::now());
         let open: usize = ledgers.iter().map(|l| l.open(None)).sum();
-        bar.set_message(format!("{alerts} alerts durable, {rate:.0}/s, {} dead-lettered, {open} batches open", sum(|t| t.dead)));
+        let quarantined = match kept.iter().map(|c| c.quarantined.load(Ordering::Relaxed)).sum::<u64>() {
+            0 => String::new(),
+            n => format!("{n} in quarantine, "),
+        };
+        let dead = sum(|t| t.dead);
+        bar.set_message(format!("{alerts} alerts durable, {rate:.0}/s, {quarantined}{dead} dead-lettered, {open} batches open"));
         bar.tick();
         std::thread::park_timeout(Duration::from_millis(500));
     }

@@ -71,6 +71,8 @@ pub struct Pipeline {
     pub steps: Vec<Step>,
     /// Where alerts are kept.
     pub archive: Option<Archive>,
+    /// Where alerts are kept as they came.
+    pub backup: Option<Backup>,
     /// Where alerts are sent.
     pub publish: Vec<Publish>,
     /// Where what fails is kept.
@@ -375,6 +377,30 @@ pub enum HourBy {
 pub enum Layout {
     /// `year=2026/month=11/day=9/hour=3`.
     Hive,
+    /// `2026/11/09/03`.
+    Plain,
+}
+
+/// Where alerts are kept as they came: Avro files in the folders of their hours.
+#[derive(Clone, Debug)]
+pub struct Backup {
+    /// Where its files are and when they are sealed, as those of an archive.
+    pub files: Archive,
+    /// How their blocks are compressed.
+    pub codec: Codec,
+}
+
+/// How the blocks of an Avro file are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// Deflate, level 6.
+    Deflate,
+    /// Snappy.
+    Snappy,
+    /// Zstandard, level 1.
+    Zstandard,
 }
 
 /// Where alerts are sent.

@@ -11,7 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
@@ -76,7 +76,8 @@ impl Block {
 
 enum Order {
     Write(Block),
-    Finish(Block),
+    /// The last block, and what the file shall begin with in place of what was written there.
+    Finish(Block, Vec<u8>),
 }
 
 /// A file being written.
@@ -112,12 +113,12 @@ impl Output {
         Ok(Output { filling: Block::new(), orders: Some(orders), empty, made: 1, writer: Some(writer) })
     }
 
-    /// Hands on what is left and waits until all of it is on the disk.
-    pub fn finish(&mut self) -> io::Result<()> {
+    /// Hands on what is left and waits until all of it is on the disk. The first bytes of the file become `start`.
+    pub fn finish(&mut self, start: Vec<u8>) -> io::Result<()> {
         let last = std::mem::replace(&mut self.filling, Block { room: Vec::new(), start: 0, len: 0 });
         if let Some(orders) = self.orders.take() {
             // A writer that is gone has left its error.
-            let _ = orders.send(Order::Finish(last));
+            let _ = orders.send(Order::Finish(last, start));
         }
         self.outcome()
     }
@@ -132,11 +133,13 @@ impl Output {
     }
 
     fn hand_on(&mut self) -> io::Result<()> {
-        let next = if self.made < BLOCKS {
-            self.made += 1;
-            Ok(Block::new())
-        } else {
-            self.empty.recv().map_err(drop)
+        let next = match self.empty.try_recv() {
+            Ok(written) => Ok(written),
+            Err(_) if self.made < BLOCKS => {
+                self.made += 1;
+                Ok(Block::new())
+            }
+            Err(_) => self.empty.recv().map_err(drop),
         };
         let handed = match (next, &self.orders) {
             (Ok(next), Some(orders)) => orders.send(Order::Write(std::mem::replace(&mut self.filling, next))).is_ok(),
@@ -178,8 +181,8 @@ fn write(mut file: File, mut way: Way, orders: &Receiver<Order>, empty: &Sender<
     let (mut total, mut synced) = (0_u64, 0_u64);
     for order in orders {
         let (mut block, last) = match order {
-            Order::Write(block) => (block, false),
-            Order::Finish(block) => (block, true),
+            Order::Write(block) => (block, None),
+            Order::Finish(block, start) => (block, Some(start)),
         };
         total += block.len as u64;
         if way == Way::Direct {
@@ -199,10 +202,13 @@ fn write(mut file: File, mut way: Way, orders: &Receiver<Order>, empty: &Sender<
                 synced = total;
             }
         }
-        if last {
+        if let Some(start) = last {
             if way == Way::Direct {
                 file.set_len(total)?;
+                // What is not aligned goes through the cache.
+                fcntl_setfl(&file, OFlags::empty())?;
             }
+            file.write_all_at(&start, 0)?;
             return file.sync_all();
         }
         block.len = 0;
@@ -227,8 +233,24 @@ mod tests {
                 let path = home.path().join("file");
                 let mut out = Output::create(&path, way).unwrap();
                 bytes.chunks(77_777).for_each(|piece| out.write_all(piece).unwrap());
-                out.finish().unwrap();
+                out.finish(Vec::new()).unwrap();
                 assert!(std::fs::read(&path).unwrap() == bytes, "{way:?}, {len} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_can_begin_with_what_was_known_last() {
+        let home = tempfile::tempdir().unwrap();
+        for way in [Way::Cached, Way::Direct] {
+            for len in [5000, BLOCK + 1, 3 * BLOCK] {
+                let path = home.path().join("file");
+                let mut out = Output::create(&path, way).unwrap();
+                out.write_all(&vec![1; len]).unwrap();
+                out.finish(vec![2; 4321]).unwrap();
+                let found = std::fs::read(&path).unwrap();
+                let (start, rest) = found.split_at(4321);
+                assert!(found.len() == len && start.iter().all(|b| *b == 2) && rest.iter().all(|b| *b == 1), "{way:?}, {len}");
             }
         }
     }
@@ -239,6 +261,6 @@ mod tests {
         let mut out = Output::over(file, Way::Cached).unwrap();
         let refused = (0..3 * BLOCKS).find_map(|_| out.write_all(&[1; BLOCK]).err()).unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
-        assert!(out.finish().is_err() && out.write_all(&[1; 2 * BLOCK]).is_err());
+        assert!(out.finish(Vec::new()).is_err() && out.write_all(&[1; 2 * BLOCK]).is_err());
     }
 }

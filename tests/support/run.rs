@@ -44,6 +44,12 @@ pub struct ComponentReport {
     pub imbalance: u64,
     /// Stages that were rebuilt in place.
     pub rebuilt: u64,
+    /// Rows in the quarantine.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// What was written to the backup; null where there is none.
+    #[serde(default)]
+    pub backup: Value,
     /// By topic.
     #[serde(default)]
     pub published: BTreeMap<String, Published>,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod columns;
 mod group;
 mod once;
@@ -28,12 +29,16 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::ParquetMetaDataReader;
 
+use super::container::ContainerWriter;
+use super::footer::files_below;
+use super::format::Format;
+use super::sink::HourlySink;
 use super::*;
 use crate::alert::{
-    AlertBatch, Annotation, Candidate, Decoded, Fault, FaultKind, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition,
-    Verdict,
+    AlertBatch, Annotation, Candidate, DatumRange, Decoded, Fault, FaultKind, Flags, Permit, RowOrigin, Sink, Span, Token,
+    TopicPartition, Verdict,
 };
-use crate::avro::AlertSchema;
+use crate::avro::{self, AlertSchema};
 use crate::config::{self, CutoutCodec, HourBy, Layout, MagnitudeUnit, TimeScale, WritePath};
 use crate::ledger::{Ledger, SinkId};
 
@@ -46,8 +51,30 @@ const ARCHIVE: SinkId = SinkId(0);
 
 /// The only place that knows how a schema is made.
 fn alert_schema(fingerprint: u64, arrow: &RecordBatch) -> Arc<AlertSchema> {
-    let json = format!(r#"{{"type": "record", "name": "alert{fingerprint}", "fields": []}}"#);
-    AlertSchema::of_columns(fingerprint, &json, arrow.schema())
+    AlertSchema::of_columns(fingerprint, &json(fingerprint, ""), arrow.schema())
+}
+
+/// What the producer wrote the records with that [`encode`] makes.
+fn json(fingerprint: u64, doc: &str) -> String {
+    format!(
+        r#"{{"type": "record", "name": "alert{fingerprint}", "doc": "{doc}", "fields": [
+        {{"name": "partition", "type": "int"}}, {{"name": "offset", "type": "long"}}, {{"name": "record", "type": "int"}},
+        {{"name": "stamp", "type": "bytes"}}]}}"#
+    )
+}
+
+/// Gives each row a datum that tells where it came from.
+fn encode(partition: i32, part: &mut AlertBatch, stamp: &[u8]) {
+    let mut bytes = Vec::new();
+    for row in &mut part.rows {
+        let start = bytes.len() as u32;
+        for number in [i64::from(partition), row.offset, i64::from(row.record)] {
+            avro::write_long(&mut bytes, number);
+        }
+        avro::write_bytes(&mut bytes, stamp);
+        row.datum = DatumRange { buffer: 0, start, end: bytes.len() as u32 };
+    }
+    part.buffers = vec![Buffer::from(bytes)];
 }
 
 fn survey() -> Arc<config::Survey> {
@@ -96,8 +123,7 @@ fn part_of(fingerprint: u64, records: RecordBatch, rows: Vec<RowOrigin>) -> Aler
     AlertBatch {
         schema: alert_schema(fingerprint, &records),
         records,
-        // As long as the messages would be.
-        buffers: vec![Buffer::from(vec![0_u8; 120 * n])],
+        buffers: Vec::new(),
         candidate: Candidate {
             alert_id: Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.offset))),
             object_id: Arc::new(StringArray::from(vec!["x"; n])),
@@ -125,7 +151,8 @@ fn origin(partition: i32) -> Arc<TopicPartition> {
     Arc::new(TopicPartition { topic: "ztf_local".into(), partition })
 }
 
-fn batch(partition: i32, span: std::ops::Range<i64>, parts: Vec<AlertBatch>) -> Decoded {
+fn batch(partition: i32, span: std::ops::Range<i64>, mut parts: Vec<AlertBatch>) -> Decoded {
+    parts.iter_mut().for_each(|part| encode(partition, part, &[7; 100]));
     let token = Token { origin: origin(partition), span: Span { start: span.start, end: span.end }, generation: 1 };
     Decoded { token, parts, letters: Vec::new(), permit: Arc::new(Permit::unbounded()) }
 }
@@ -135,11 +162,48 @@ fn plain(partition: i32, span: std::ops::Range<i64>) -> Decoded {
     batch(partition, span.clone(), vec![part(1, rows(span))])
 }
 
+/// What every kind of archive promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Parquet,
+    Avro,
+}
+
+const KINDS: [Kind; 2] = [Kind::Parquet, Kind::Avro];
+
+/// A sink of either kind.
+trait Kept: Sink + std::fmt::Debug {
+    fn counts(&self) -> Arc<Counts>;
+    fn memory(&self) -> u64;
+    fn on_disk(&self) -> usize;
+}
+
+impl<F: Format> Kept for HourlySink<F> {
+    fn counts(&self) -> Arc<Counts> {
+        HourlySink::counts(self)
+    }
+
+    fn memory(&self) -> u64 {
+        HourlySink::memory(self)
+    }
+
+    fn on_disk(&self) -> usize {
+        HourlySink::on_disk(self)
+    }
+}
+
+fn means() -> Means {
+    let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
+    Means { pool, way: crate::durable::Way::Direct, cutouts: CutoutCodec::None }
+}
+
 /// A place on disk with a sink that writes there.
 struct House {
+    kind: Kind,
     config: config::Archive,
+    codec: config::Codec,
     ledger: Ledger,
-    sink: Option<ArchiveSink>,
+    sink: Option<Box<dyn Kept>>,
     memory: u64,
     survey: Arc<config::Survey>,
     _home: Option<tempfile::TempDir>,
@@ -147,14 +211,18 @@ struct House {
 
 impl House {
     fn new() -> House {
+        House::of(Kind::Parquet)
+    }
+
+    fn of(kind: Kind) -> House {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().to_path_buf();
-        let mut house = House::at(&path, "staging");
+        let mut house = House::at(kind, &path, "staging");
         house._home = Some(home);
         house
     }
 
-    fn at(home: &Path, staging: &str) -> House {
+    fn at(kind: Kind, home: &Path, staging: &str) -> House {
         let config = config::Archive {
             root: home.join("archive"),
             staging: home.join(staging),
@@ -167,29 +235,32 @@ impl House {
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);
-        House { config, ledger, sink: None, memory: 1 << 30, survey: survey(), _home: None }
+        House { kind, config, codec: config::Codec::None, ledger, sink: None, memory: 1 << 30, survey: survey(), _home: None }
     }
 
-    fn open(&self) -> Result<ArchiveSink, Fault> {
+    fn open(&self) -> Result<Box<dyn Kept>, Fault> {
         let context = ArchiveContext {
             component: "ztf".into(),
             sink: ARCHIVE,
+            accounts: true,
             ledger: self.ledger.clone(),
             survey: self.survey.clone(),
             configuration: "c0ffee".into(),
             catalogs: vec!["gcvs 5.1".into()],
             counts: Arc::default(),
             memory: self.memory,
-            pool: Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap()),
         };
-        ArchiveSink::open(&self.config, context)
+        Ok(match self.kind {
+            Kind::Parquet => Box::new(ArchiveSink::open(&self.config, means(), context)?),
+            Kind::Avro => Box::new(BackupSink::open(&self.config, self.codec, context)?),
+        })
     }
 
-    fn sink(&mut self) -> &mut ArchiveSink {
+    fn sink(&mut self) -> &mut dyn Kept {
         if self.sink.is_none() {
             self.sink = Some(self.open().unwrap());
         }
-        self.sink.as_mut().unwrap()
+        self.sink.as_deref_mut().unwrap()
     }
 
     fn accept(&mut self, batch: &Decoded) {
@@ -211,7 +282,10 @@ impl House {
     }
 
     fn files(&self) -> Vec<FileSummary> {
-        inventory(&self.config.root).unwrap()
+        match self.kind {
+            Kind::Parquet => inventory(&self.config.root).unwrap(),
+            Kind::Avro => files_below(&self.config.root, "avro", ContainerWriter::read).unwrap(),
+        }
     }
 
     /// Folders of the files with the number of their rows.
@@ -233,6 +307,10 @@ impl House {
     fn rows(&self) -> Vec<(i32, i64, i32)> {
         let mut all = Vec::new();
         for file in self.files() {
+            if self.kind == Kind::Avro {
+                all.extend(backup::records(&file.path).into_iter().map(|(p, o, r, _)| (p, o, r)));
+                continue;
+            }
             for batch in read(&file.path) {
                 let own = batch["skysluice"].as_struct();
                 let partition = own["partition"].as_primitive::<Int32Type>();

@@ -6,87 +6,95 @@ use super::*;
 
 #[test]
 fn after_a_crash_every_row_is_in_the_archive_once() {
-    let mut house = House::new();
-    // Rows don't wait in memory: there is a file on the disk to be left behind.
-    house.memory = 1;
-    let interleaved = |span: std::ops::Range<i64>| {
-        let parts = span.clone().map(|o| part(1 + (o % 2) as u64, vec![row(o, T0 + (o % 3 / 2) * HOUR)])).collect();
-        batch(0, span, parts)
-    };
-    house.accept(&interleaved(0..12));
-    house.seal();
-    house.accept(&interleaved(12..24));
-    house.crash();
-    assert_eq!(house.rows(), offsets(0, 0..12));
+    for kind in KINDS {
+        let mut house = House::of(kind);
+        let interleaved = |span: std::ops::Range<i64>| {
+            let parts = span.clone().map(|o| part(1 + (o % 2) as u64, vec![row(o, T0 + (o % 3 / 2) * HOUR)])).collect();
+            batch(0, span, parts)
+        };
+        house.accept(&interleaved(0..12));
+        house.seal();
+        house.accept(&interleaved(12..24));
+        house.crash();
+        assert_eq!(house.rows(), offsets(0, 0..12));
 
-    // Nothing was committed: all of it is read again, cut differently.
-    for start in (0..30).step_by(5) {
-        house.accept(&interleaved(start..start + 5));
+        // Nothing was committed: all of it is read again, cut differently.
+        for start in (0..30).step_by(5) {
+            house.accept(&interleaved(start..start + 5));
+        }
+        assert_eq!(house.staged(), 0, "nothing is left of the crash");
+        house.seal();
+        assert_eq!(house.rows(), offsets(0, 0..30));
+        house.assert_settled(30);
+        let sums = house.ledger.totals();
+        assert_eq!((sums.archived, sums.skipped), (18, 12));
+        assert_eq!(house.sink().counts().skipped.load(Ordering::Relaxed), 12);
     }
-    assert_eq!(house.staged(), 4, "two hours, two schemas, and nothing left of the crash");
-    house.seal();
-    assert_eq!(house.rows(), offsets(0, 0..30));
-    house.assert_settled(30);
-    let sums = house.ledger.totals();
-    assert_eq!((sums.archived, sums.skipped), (18, 12));
-    assert_eq!(house.sink().counts().skipped.load(Ordering::Relaxed), 12);
 }
 
 #[test]
 fn records_of_one_message_stay_together() {
-    let mut house = House::new();
-    let records = |offset: i64| (0..3).map(move |record| RowOrigin { record, ..row(offset, T0) });
-    house.config.roll_size = 1;
-    house.accept(&batch(0, 0..2, vec![part(1, (0..2).flat_map(records).collect())]));
-    house.crash();
-    house.accept(&batch(0, 0..3, vec![part(1, (0..3).flat_map(records).collect())]));
-    let expected: Vec<_> = (0..3).flat_map(|o| (0..3).map(move |r| (0, o, r))).collect();
-    assert_eq!(house.rows(), expected);
-    house.assert_settled(3);
+    for kind in KINDS {
+        let mut house = House::of(kind);
+        let records = |offset: i64| (0..3).map(move |record| RowOrigin { record, ..row(offset, T0) });
+        house.config.roll_size = 1;
+        house.accept(&batch(0, 0..2, vec![part(1, (0..2).flat_map(records).collect())]));
+        house.crash();
+        house.accept(&batch(0, 0..3, vec![part(1, (0..3).flat_map(records).collect())]));
+        let expected: Vec<_> = (0..3).flat_map(|o| (0..3).map(move |r| (0, o, r))).collect();
+        assert_eq!(house.rows(), expected);
+        house.assert_settled(3);
+    }
 }
 
 #[test]
 fn a_partition_that_is_set_back_while_its_file_is_open_is_not_written_twice() {
-    let mut house = House::new();
-    house.accept(&plain(0, 0..10));
-    house.accept(&plain(0, 5..15));
-    house.accept(&plain(0, 0..15));
-    house.seal();
-    assert_eq!(house.rows(), offsets(0, 0..15));
+    for kind in KINDS {
+        let mut house = House::of(kind);
+        house.accept(&plain(0, 0..10));
+        house.accept(&plain(0, 5..15));
+        house.accept(&plain(0, 0..15));
+        house.seal();
+        assert_eq!(house.rows(), offsets(0, 0..15));
+    }
 }
 
 #[test]
 fn offsets_that_were_passed_over_can_be_archived_later() {
-    let mut house = House::new();
-    house.accept(&plain(0, 0..10));
-    house.accept(&plain(0, 20..30));
-    house.seal();
-    assert_eq!(house.files()[0].ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>(), [(0, 9), (20, 29)]);
-    house.crash();
-    house.accept(&plain(0, 0..30));
-    house.seal();
-    assert_eq!(house.rows(), offsets(0, 0..30));
+    for kind in KINDS {
+        let mut house = House::of(kind);
+        house.accept(&plain(0, 0..10));
+        house.accept(&plain(0, 20..30));
+        house.seal();
+        assert_eq!(house.files()[0].ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>(), [(0, 9), (20, 29)]);
+        house.crash();
+        house.accept(&plain(0, 0..30));
+        house.seal();
+        assert_eq!(house.rows(), offsets(0, 0..30));
 
-    let mut house = House::new();
-    house.accept(&plain(0, 20..30));
-    house.seal();
-    house.accept(&plain(0, 0..40));
-    house.seal();
-    assert_eq!(house.rows(), offsets(0, 0..40));
+        let mut house = House::of(kind);
+        house.accept(&plain(0, 20..30));
+        house.seal();
+        house.accept(&plain(0, 0..40));
+        house.seal();
+        assert_eq!(house.rows(), offsets(0, 0..40));
+    }
 }
 
 #[test]
 fn what_another_process_has_archived_meanwhile_is_known() {
-    let home = tempfile::tempdir().unwrap();
-    let (mut here, mut there) = (House::at(home.path(), "here"), House::at(home.path(), "there"));
-    here.accept(&plain(0, 0..10));
-    here.seal();
-    there.accept(&plain(0, 10..20));
-    there.seal();
-    // The other one died before it committed: the partition comes back at 10.
-    here.accept(&plain(0, 10..25));
-    here.seal();
-    assert_eq!(here.rows(), offsets(0, 0..25));
+    for kind in KINDS {
+        let home = tempfile::tempdir().unwrap();
+        let (mut here, mut there) = (House::at(kind, home.path(), "here"), House::at(kind, home.path(), "there"));
+        here.accept(&plain(0, 0..10));
+        here.seal();
+        there.accept(&plain(0, 10..20));
+        there.seal();
+        // The other one died before it committed: the partition comes back at 10.
+        here.accept(&plain(0, 10..25));
+        here.seal();
+        assert_eq!(here.rows(), offsets(0, 0..25));
+    }
 }
 
 #[test]
@@ -107,15 +115,17 @@ fn a_topic_created_anew_is_not_taken_for_the_old_one() {
 
 #[test]
 fn a_torn_file_in_the_archive_is_named_and_not_passed_over() {
-    let mut house = House::new();
-    house.accept(&plain(0, 0..10));
-    house.seal();
-    let path = house.files()[0].path.clone();
-    let whole = fs::read(&path).unwrap();
-    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    house.crash();
-    let fault = house.sink().accept(&plain(0, 0..10)).unwrap_err();
-    assert!(fault.message.contains("no whole Parquet file") && fault.message.contains("0-0-9"), "{fault}");
+    for kind in KINDS {
+        let mut house = House::of(kind);
+        house.accept(&plain(0, 0..10));
+        house.seal();
+        let path = house.files()[0].path.clone();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        house.crash();
+        let fault = house.sink().accept(&plain(0, 0..10)).unwrap_err();
+        assert!(fault.message.contains("restore it from a copy") && fault.message.contains("0-0-9"), "{fault}");
+    }
 }
 
 /// What happens to a stream, in the order of a night.
@@ -174,9 +184,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_every_alert_is_archived_once(events in proptest::collection::vec(event(), 1..40), roll in 1_u64..40_000) {
-        let mut house = House::new();
-        house.config.roll_size = roll;
+    fn whatever_happens_every_alert_is_archived_once(
+        events in proptest::collection::vec(event(), 1..40),
+        roll in 1_u64..40_000,
+        memory in prop_oneof![Just(1), Just(1 << 30)],
+        kind in prop_oneof![Just(Kind::Parquet), Just(Kind::Avro)],
+    ) {
+        let mut house = House::of(kind);
+        (house.config.roll_size, house.memory) = (roll, memory);
         let (mut next, mut end, mut committed) = ([0_i64; 3], [0_i64; 3], [0_i64; 3]);
         for event in events.into_iter().chain([Event::Crash]) {
             match event {

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use arrow_array::{RecordBatch, TimestampMicrosecondArray};
 use rayon::prelude::*;
 
+use super::contents::STAGING_SUFFIX;
 use super::footer::{self, ReadError};
 use super::list::{Listing, Origin};
-use super::writer::STAGING_SUFFIX;
 use crate::config::HourBy;
 
 /// The times of observation of the rows of a batch as the survey of this name has them, where that can be told.
@@ -106,6 +106,7 @@ fn damaged(error: &ReadError) -> Finding {
             Finding::new(format!("cannot be read: {source}"), path.display(), "let this user read it, or see to the disk")
         }
         ReadError::Parquet { path, source } => Finding::new(format!("no whole Parquet file: {source}"), path.display(), RESTORE),
+        ReadError::Avro { path, .. } | ReadError::Cut { path, .. } => Finding::new(error.to_string(), path.display(), RESTORE),
         ReadError::Ranges { path, source } => {
             Finding::new(format!("offset ranges of an unknown form: {source}"), path.display(), "check it with a newer version")
         }

@@ -11,6 +11,8 @@ use crate::config::problem::{Problem, Shown};
 pub(super) enum Folder {
     /// Root of an archive: nothing else may be in it.
     Archive,
+    /// Root of a backup: nothing else may be in it.
+    Backup,
     /// Files being written.
     Staging,
     /// Files that stand in for topics.
@@ -23,6 +25,7 @@ impl Folder {
     fn name(self) -> &'static str {
         match self {
             Self::Archive => "the archive",
+            Self::Backup => "the backup",
             Self::Staging => "the staging folder",
             Self::Output => "the output folder",
             Self::Dead => "the folder of dead letters",
@@ -168,17 +171,19 @@ fn folder_clash(first: &Claim<(Folder, PathBuf)>, later: &Claim<(Folder, PathBuf
         return match (first_use, later_use) {
             (Folder::Output, Folder::Output) | (Folder::Dead, Folder::Dead) => None,
             (Folder::Archive, Folder::Archive) => Some((format!("two archives have the root {shown}"), "give each its own root")),
+            (Folder::Backup, Folder::Backup) => Some((format!("two backups have the root {shown}"), "give each its own root")),
             _ => Some((format!("{later_name} is also {first_name}: {shown}"), "give each its own folder")),
         };
     }
-    let inside = |inner: &Path, outer: (&Folder, &Path)| *outer.0 == Folder::Archive && inner.starts_with(outer.1);
+    let inside =
+        |inner: &Path, outer: (&Folder, &Path)| matches!(outer.0, Folder::Archive | Folder::Backup) && inner.starts_with(outer.1);
     if inside(later_path, (first_use, first_path)) {
         let message = format!("{later_name} is inside {first_name} {}", first_path.display());
-        return Some((message, "readers of the archive would take its files for alerts; put it beside"));
+        return Some((message, "its readers would take the files there for alerts; put it beside"));
     }
     if inside(first_path, (later_use, later_path)) {
         let message = format!("{first_name} {} is inside {later_name}", first_path.display());
-        return Some((message, "readers of the archive would take its files for alerts; put it beside"));
+        return Some((message, "its readers would take the files there for alerts; put it beside"));
     }
     None
 }

@@ -172,6 +172,7 @@ impl Checker<'_> {
         let batch = self.batch(raw.batch.as_ref(), service);
         let steps = self.steps(index, &raw.steps);
         let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive));
+        let backup = raw.backup.as_ref().map(|backup| self.backup(index, backup));
         let home = service.data.join(&name);
         let publish = self.publish(index, &raw.publish, source.as_ref(), &home);
         let dead_letters = self.dead_letters(index, raw.dead_letters.as_ref(), source.as_ref(), &home);
@@ -184,6 +185,7 @@ impl Checker<'_> {
             batch,
             steps,
             archive,
+            backup,
             publish,
             dead_letters: dead_letters?,
         })

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Checker;
 use super::claims::{Folder, Target};
 use super::source::security;
 use crate::config::at::{At, Place};
 use crate::config::checked::{
-    Archive, CutoutCodec, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source, WritePath,
+    Archive, Backup, Codec, CutoutCodec, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source, WritePath,
 };
 use crate::config::raw;
 use crate::config::spots::Spot;
@@ -17,28 +17,9 @@ use crate::config::spots::Spot;
 impl Checker<'_> {
     pub(super) fn archive(&mut self, component: usize, raw: &At<raw::Archive>) -> Archive {
         let raw = &raw.value;
-        let default = Archive::new(self.output(&raw.root));
-        let staging = raw.staging.as_ref().map(|staging| self.output(staging)).unwrap_or(default.staging);
-        let place = raw.staging.as_ref().map_or(raw.root.place, |staging| staging.place);
-        if let (Some(left), Some(right)) = (device(&default.root), device(&staging))
-            && left != right
-        {
-            let message = format!("{} is on another file system than {}", staging.display(), default.root.display());
-            self.problem(place, message, "files are moved from one to the other in one step, which works only inside one");
-        }
-        self.claims.folder(component, Folder::Archive, &default.root, raw.root.place);
-        self.claims.folder(component, Folder::Staging, &staging, place);
         let raw::Partition::Hour = raw.partition.unwrap_or(raw::Partition::Hour);
-        let roll = raw.roll.as_ref();
+        let (root, staging) = self.root(component, Folder::Archive, &raw.root, raw.staging.as_ref());
         Archive {
-            staging,
-            by: match raw.by {
-                None | Some(raw::HourOf::Ingest) => HourBy::Ingest,
-                Some(raw::HourOf::Observation) => HourBy::Observation,
-            },
-            roll_size: self.size(roll.and_then(|roll| roll.size.as_ref()), default.roll_size),
-            roll_age: self.time_above_zero(roll.and_then(|roll| roll.age.as_ref()), default.roll_age),
-            layout: Layout::Hive,
             way: match raw.write {
                 None | Some(raw::Write::Direct) => WritePath::Direct,
                 Some(raw::Write::Cached) => WritePath::Cached,
@@ -48,7 +29,61 @@ impl Checker<'_> {
                 Some(raw::Compression::Lz4) => CutoutCodec::Lz4,
                 Some(raw::Compression::Zstd) => CutoutCodec::Zstd,
             },
-            root: default.root,
+            ..self.hours((root, staging), raw.by, raw.layout, raw.roll.as_ref())
+        }
+    }
+
+    pub(super) fn backup(&mut self, component: usize, raw: &At<raw::Backup>) -> Backup {
+        let raw = &raw.value;
+        let (root, staging) = self.root(component, Folder::Backup, &raw.root, raw.staging.as_ref());
+        let codec = match raw.codec {
+            Some(raw::Codec::None) => Codec::None,
+            Some(raw::Codec::Deflate) => Codec::Deflate,
+            Some(raw::Codec::Snappy) => Codec::Snappy,
+            None | Some(raw::Codec::Zstandard) => Codec::Zstandard,
+        };
+        Backup { files: self.hours((root, staging), raw.by, raw.layout, raw.roll.as_ref()), codec }
+    }
+
+    /// The root of an archive or a backup and the folder of the files being written.
+    fn root(&mut self, component: usize, what: Folder, root: &At<String>, staging: Option<&At<String>>) -> (PathBuf, PathBuf) {
+        let default = Archive::new(self.output(root));
+        let place = staging.map_or(root.place, |staging| staging.place);
+        let (root_place, root) = (root.place, default.root);
+        let staging = staging.map(|staging| self.output(staging)).unwrap_or(default.staging);
+        if let (Some(left), Some(right)) = (device(&root), device(&staging))
+            && left != right
+        {
+            let message = format!("{} is on another file system than {}", staging.display(), root.display());
+            self.problem(place, message, "files are moved from one to the other in one step, which works only inside one");
+        }
+        self.claims.folder(component, what, &root, root_place);
+        self.claims.folder(component, Folder::Staging, &staging, place);
+        (root, staging)
+    }
+
+    fn hours(
+        &mut self,
+        (root, staging): (PathBuf, PathBuf),
+        by: Option<raw::HourOf>,
+        layout: Option<raw::Layout>,
+        roll: Option<&raw::Roll>,
+    ) -> Archive {
+        Archive {
+            root,
+            staging,
+            by: match by {
+                None | Some(raw::HourOf::Ingest) => HourBy::Ingest,
+                Some(raw::HourOf::Observation) => HourBy::Observation,
+            },
+            roll_size: self.size(roll.and_then(|roll| roll.size.as_ref()), Archive::ROLL_SIZE),
+            roll_age: self.time_above_zero(roll.and_then(|roll| roll.age.as_ref()), Archive::ROLL_AGE),
+            layout: match layout {
+                None | Some(raw::Layout::Hive) => Layout::Hive,
+                Some(raw::Layout::Plain) => Layout::Plain,
+            },
+            way: WritePath::Direct,
+            cutouts: CutoutCodec::None,
         }
     }
 

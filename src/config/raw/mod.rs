@@ -6,7 +6,7 @@ mod sinks;
 mod source;
 
 pub use profile::{Brightness, Clock, FieldMeaning, Paths, Profile};
-pub use sinks::{Archive, Compression, DeadLetters, Format, HourOf, Partition, Publish, Write};
+pub use sinks::{Archive, Backup, Codec, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write};
 pub use source::{Begin, Kafka, Properties, Property, Simulator, Source};
 
 use schemars::JsonSchema;
@@ -81,6 +81,8 @@ pub struct Component {
     pub steps: Vec<At<Step>>,
     /// Where alerts are kept as Parquet. Default: nowhere.
     pub archive: Option<At<Archive>>,
+    /// Where alerts are kept as they came, in Avro files, beside the archive or in its place. Default: nowhere.
+    pub backup: Option<At<Backup>>,
     /// Where alerts are sent, with their annotations. Default: nowhere.
     #[serde(default)]
     #[schemars(extend("default" = []))]

@@ -17,10 +17,15 @@ pub struct Archive {
     /// Folder of the files being written: outside `root`, so that no reader meets half a file, and on the same file system,
     /// so that a file appears in one step. Default: `ROOT.staging` beside the root.
     pub staging: Option<At<String>>,
-    /// How files are spread over folders: by `hour`, as `year=2026/month=11/day=9/hour=3`, UTC. The default, and so far the
-    /// only one, is what Spark, DuckDB, pyarrow and polars read without being told.
+    /// How files are spread over folders: by `hour`, UTC. The default, and so far the only one, is what jobs on nights and
+    /// hours want.
     #[schemars(extend("default" = "hour"))]
     pub partition: Option<Partition>,
+    /// How the folder of an hour is named: `hive` (`year=2026/month=11/day=9/hour=3`) or `plain` (`2026/11/09/03`). The
+    /// default is what Spark, DuckDB, pyarrow and polars read without being told. Spark does not read `plain` from the root:
+    /// its jobs must name the folders of hours. An alert without a usable time goes to the hour whose numbers are all 0.
+    #[schemars(extend("default" = "hive"))]
+    pub layout: Option<Layout>,
     /// Which time decides the hour: `ingest` (the message's own timestamp) or `observation`. The default closes hours soon,
     /// whatever old alerts come in.
     #[schemars(extend("default" = "ingest"))]
@@ -68,6 +73,16 @@ pub enum Partition {
     Hour,
 }
 
+/// How the folder of an hour is named.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// `year=2026/month=11/day=9/hour=3`.
+    Hive,
+    /// `2026/11/09/03`.
+    Plain,
+}
+
 /// Which time decides the hour.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -89,6 +104,45 @@ pub struct Roll {
     /// a crash. The default is a minute of both.
     #[schemars(extend("default" = show_time(checked::Archive::ROLL_AGE)))]
     pub age: Option<At<Time>>,
+}
+
+/// Where alerts are kept as they came: Avro files in the folders of their hours, each record byte for byte as the producer
+/// encoded it, under the producer's schema.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Folder of the finished files, apart from the archive. Everything below it is complete at any time.
+    pub root: At<String>,
+    /// Folder of the files being written: outside `root`, on the same file system. Default: `ROOT.staging` beside the root.
+    pub staging: Option<At<String>>,
+    /// How the folder of an hour is named, as in `archive`. The default is that of the archive, so that one who knows the
+    /// one finds the other.
+    #[schemars(extend("default" = "hive"))]
+    pub layout: Option<Layout>,
+    /// Which time decides the hour, as in `archive`. The default is that of the archive.
+    #[schemars(extend("default" = "ingest"))]
+    pub by: Option<HourOf>,
+    /// When a file is finished, as in `archive`.
+    pub roll: Option<Roll>,
+    /// How records are compressed: `none`, `deflate`, `snappy` or `zstandard`. The default takes a seventh off packets of ZTF,
+    /// whose cut-outs are compressed already, at more than 1 GB/s on one core; `deflate`, which every reader of Avro knows
+    /// without a further library, takes less off at a twentieth of that speed.
+    #[schemars(extend("default" = "zstandard"))]
+    pub codec: Option<Codec>,
+}
+
+/// How records are compressed.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// Deflate.
+    Deflate,
+    /// Snappy.
+    Snappy,
+    /// Zstandard.
+    Zstandard,
 }
 
 /// A topic that alerts are sent to.
