@@ -19,6 +19,7 @@
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 
 mod columns;
+mod contents;
 mod folders;
 mod footer;
 mod hour;
@@ -29,6 +30,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use contents::{column_types, read_row, read_schema};
 pub use footer::{FileSummary, OffsetRange, ReadError, Totals, inventory, read_footer, totals};
 pub use hour::Hour;
 pub use sink::{ArchiveContext, ArchiveSink, Counts};
