@@ -14,10 +14,12 @@ use crate::actor::{
     Edge, Generation, Injector, Outcome, SinkActor, SinkParts, SourceActor, SourceParts, StopSignal, Supervision, TransformActor,
     TransformParts, supervise,
 };
-use crate::alert::{Budget, Fault, LetterBox, Sink};
+use crate::alert::{
+    AlertBatch, Budget, Fault, LetterBox, Permit, RawBatch, RawMessage, Sink, Span, Token, TopicPartition, Transform,
+};
 pub use crate::archive::Counts as ArchiveCounts;
 use crate::archive::{ArchiveContext, ArchiveSink, BackupSink, Means};
-pub use crate::archive::{Hour, WantedHours, export, inventory, list, verify};
+pub use crate::archive::{Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify};
 use crate::avro::AlertSchema;
 use crate::config::{self, DeadLetters, Settings};
 use crate::decode::{self, Decode};
@@ -29,6 +31,7 @@ pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport};
 use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHandle, TopicLetters};
 use crate::source::{self, SourceContext};
+pub use crate::source::{NewestError, newest};
 
 const ARCHIVE: SinkId = SinkId(0);
 const PUBLISH: SinkId = SinkId(1);
@@ -306,13 +309,9 @@ fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
     if let Some(json) = config.survey.schemas.last() {
         let schema =
             AlertSchema::parse(json).map_err(|e| wrong(format!("known schema of survey {}: {e}", config.survey.name)))?;
-        chain.check(&schema.arrow)?;
-        let publish = |(index, source): (usize, FilterError)| PrepareError::Publish {
-            index,
-            topic: config.publish[index].topic.clone(),
-            source,
-        };
-        publish::check(&config.publish, &schema.arrow, &chain.annotation_fields()).map_err(publish)?;
+        if let Some(error) = misfits_of(config, &chain, &schema).into_iter().next() {
+            return Err(error);
+        }
     }
     Ok(chain)
 }
@@ -322,6 +321,47 @@ pub fn observed(
     surveys: BTreeMap<String, Arc<config::Survey>>,
 ) -> impl Fn(&str, &RecordBatch) -> Option<TimestampMicrosecondArray> + Sync {
     move |survey, records| decode::observed(surveys.get(survey)?, records).ok().flatten()
+}
+
+/// Every condition of a component, of its steps and of its outputs, that does not fit a schema.
+///
+/// # Errors
+/// When the steps cannot work whatever the schema.
+pub fn misfits(settings: &Settings, index: usize, schema: &AlertSchema) -> Result<Vec<PrepareError>, PrepareError> {
+    let config = &settings.components[index];
+    Ok(misfits_of(config, &Chain::new(&config.steps)?, schema))
+}
+
+fn misfits_of(config: &config::Pipeline, chain: &Chain, schema: &AlertSchema) -> Vec<PrepareError> {
+    let outputs = publish::misfits(&config.publish, &schema.arrow, &chain.annotation_fields());
+    let output = |(index, source): (usize, FilterError)| PrepareError::Publish {
+        index,
+        topic: config.publish[index].topic.clone(),
+        source,
+    };
+    let steps = chain.misfits(&schema.arrow).into_iter().map(PrepareError::Chain);
+    steps.chain(outputs.into_iter().map(output)).collect()
+}
+
+/// Decodes one message as a component would: all its alerts, or why it would be a dead letter.
+///
+/// # Errors
+/// The reason that the dead letter would have.
+pub fn decode_alone(framing: &config::Framing, survey: Arc<config::Survey>, payload: Vec<u8>) -> Result<Vec<AlertBatch>, String> {
+    let decode = Decode::new(framing, survey).map_err(|e| e.to_string())?;
+    let end = u32::try_from(payload.len()).map_err(|_| "a message of more than 4 GiB".to_owned())?;
+    let origin = Arc::new(TopicPartition { topic: "alone".into(), partition: 0 });
+    let batch = RawBatch {
+        token: Token { origin, span: Span { start: 0, end: 1 }, generation: 0 },
+        arena: arrow_buffer::Buffer::from_vec(payload),
+        messages: vec![RawMessage { payload: Some(0..end), ..RawMessage::default() }],
+        permit: Arc::new(Permit::unbounded()),
+    };
+    let decoded = decode.apply(&batch).map_err(|fault| fault.to_string())?;
+    match decoded.letters.into_iter().next() {
+        Some(letter) => Err(letter.reason),
+        None => Ok(decoded.parts),
+    }
 }
 
 /// The pool in which batches are decoded and processed; 0 threads is one per core.

@@ -11,7 +11,7 @@ const LONGEST: usize = 500;
 const STAGES: [&str; 5] = ["source", "decode", "process", "archive", "publish"];
 
 /// Modules that compute: no clock, no I/O, nothing of how the program is run.
-const PURE: [&str; 6] = ["alert", "avro", "sky", "catalog", "filter", "ledger"];
+const PURE: [&str; 7] = ["alert", "avro", "sky", "catalog", "filter", "inspect", "ledger"];
 
 /// Above the stages.
 const HOUSE: [&str; 4] = ["actor", "pipeline", "cli", "admin"];

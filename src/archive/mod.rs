@@ -34,6 +34,7 @@ mod format;
 mod group;
 mod hour;
 pub mod list;
+mod look;
 mod marks;
 mod meaning;
 mod own;
@@ -48,6 +49,7 @@ mod tests;
 
 pub use footer::{FileSummary, OffsetRange, ReadError, Totals, inventory, read_footer, totals};
 pub use hour::Hour;
+pub use look::{column_types, read_row, read_schema};
 pub use place::WantedHours;
 pub use sink::{ArchiveContext, ArchiveSink, BackupSink, Counts};
 pub use writer::Means;

@@ -12,8 +12,20 @@ const MAGIC: [u8; 4] = *b"Obj\x01";
 const MAX_METADATA: u64 = 1000;
 
 /// Whether a message begins as an object container does.
-pub(crate) fn container_magic(payload: &[u8]) -> bool {
+#[must_use]
+pub fn container_magic(payload: &[u8]) -> bool {
     payload.starts_with(&MAGIC)
+}
+
+/// JSON text of the schema in the header of a container, of which `payload` holds the beginning.
+///
+/// # Errors
+/// When it is no container, or ends inside its header.
+pub fn embedded_schema(payload: &[u8]) -> Result<&str, FrameError> {
+    if !container_magic(payload) {
+        return Err(FrameError::Header("it does not begin with 'Obj\\x01'"));
+    }
+    Header::parse(payload).map(|header| header.schema)
 }
 
 /// The header of a container, up to its sync marker.

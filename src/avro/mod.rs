@@ -34,8 +34,9 @@ pub use encode::{
     BoundEncoder, Encoder, container_header, container_start, sync_marker, write_block_start, write_bytes, write_long,
 };
 pub use error::{AvroError, DatumError, Flaw, FrameError};
-pub(crate) use framing::{Blocks, container_magic, metadata};
-pub use resolve::resolve;
+pub(crate) use framing::{Blocks, metadata};
+pub use framing::{container_magic, embedded_schema};
+pub use resolve::{resolve, roots};
 pub use schema::AlertSchema;
 pub(crate) use store::KnownHeader;
 pub use store::SchemaStore;

@@ -15,6 +15,37 @@ const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "doubl
 /// # Errors
 /// When a file is no JSON, is nested too deep, or names a type that none of them defines.
 pub fn resolve(files: &[(String, String)], root: &str) -> Result<String, AvroError> {
+    let types = load(files)?;
+    let start = types.iter().find(|(name, (file, _))| *name == root || *file == root).map(|(name, _)| name.clone());
+    let Some(start) = start else {
+        let mut known: Vec<_> = types.keys().cloned().collect();
+        known.sort();
+        return Err(AvroError::NoRoot { root: root.to_owned(), known: known.join(", ") });
+    };
+    let mut resolver = Resolver { types, defined: HashSet::new() };
+    resolver.start(&start).map(|all| all.to_string())
+}
+
+/// Full names of the types that no other file uses, sorted: what the schema of an alert can begin with.
+///
+/// # Errors
+/// When a file is no JSON or is nested too deep. Types that none of them defines are told by [`resolve`].
+pub fn roots(files: &[(String, String)]) -> Result<Vec<String>, AvroError> {
+    let mut resolver = Resolver { types: load(files)?, defined: HashSet::new() };
+    let mut names: Vec<String> = resolver.types.keys().cloned().collect();
+    names.sort();
+    let mut used = HashSet::new();
+    for name in &names {
+        resolver.defined.clear();
+        // What cannot be resolved has still named what it uses up to there.
+        let _ = resolver.start(name);
+        used.extend(resolver.defined.drain().filter(|other| other != name));
+    }
+    Ok(names.into_iter().filter(|name| !used.contains(name)).collect())
+}
+
+/// Types by their full name, with the file that defines each.
+fn load(files: &[(String, String)]) -> Result<HashMap<String, (&str, Value)>, AvroError> {
     let mut types = HashMap::new();
     for (file, json) in files {
         let wrap = |source| AvroError::File { file: file.clone(), source: Box::new(source) };
@@ -27,17 +58,7 @@ pub fn resolve(files: &[(String, String)], root: &str) -> Result<String, AvroErr
         let name = full_name(name, value.get("namespace").and_then(Value::as_str).unwrap_or_default());
         types.insert(name, (file.as_str(), value));
     }
-    let start = types.iter().find(|(name, (file, _))| *name == root || *file == root).map(|(name, _)| name.clone());
-    let Some(start) = start else {
-        let mut known: Vec<_> = types.keys().cloned().collect();
-        known.sort();
-        return Err(AvroError::NoRoot { root: root.to_owned(), known: known.join(", ") });
-    };
-    let mut resolver = Resolver { types, defined: HashSet::new() };
-    let (file, value) = resolver.types[&start].clone();
-    resolver.defined.insert(start);
-    let all = resolver.walk(&value, "", file, MAX_DEPTH)?;
-    Ok(all.to_string())
+    Ok(types)
 }
 
 fn full_name(name: &str, namespace: &str) -> String {
@@ -51,6 +72,13 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// The type of this name, which is one of `types`, with all that it uses.
+    fn start(&mut self, name: &str) -> Result<Value, AvroError> {
+        let (file, value) = self.types[name].clone();
+        self.defined.insert(name.to_owned());
+        self.walk(&value, "", file, MAX_DEPTH)
+    }
+
     fn walk(&mut self, value: &Value, namespace: &str, file: &str, depth: usize) -> Result<Value, AvroError> {
         let depth = depth.checked_sub(1).ok_or(AvroError::TooDeep)?;
         match value {
@@ -109,5 +137,32 @@ impl Resolver<'_> {
 
     fn knows(&self, name: &str) -> bool {
         self.types.contains_key(name) || self.defined.contains(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn file(name: &str, field: &str) -> (String, String) {
+        let json =
+            format!(r#"{{"type": "record", "name": "{name}", "namespace": "s", "fields": [{{"name": "x", "type": {field}}}]}}"#);
+        (format!("s.{name}.avsc"), json)
+    }
+
+    #[test]
+    fn roots_are_the_types_that_no_other_file_uses() {
+        let files = [
+            file("alert", r#"["null", {"type": "array", "items": "s.source"}]"#),
+            file("source", r#""pixel""#),
+            file("pixel", r#""int""#),
+            file("object", r#""int""#),
+        ];
+        assert_eq!(roots(&files).unwrap(), ["s.alert", "s.object"]);
+        assert!(resolve(&files, "s.alert").unwrap().contains("pixel"));
+        let missing = [file("alert", r#"["s.source", "s.nowhere"]"#), file("source", r#""int""#)];
+        assert_eq!(roots(&missing).unwrap(), ["s.alert"]);
+        assert!(matches!(resolve(&missing, "s.alert"), Err(AvroError::UnknownName { .. })));
     }
 }

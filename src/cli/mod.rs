@@ -2,16 +2,19 @@
 //!
 //! May depend on everything but the stages; they are reached through `pipeline`.
 
+mod alert;
 mod archive;
 pub mod config;
 mod demo;
 mod report;
 mod run;
+mod schema;
 mod status;
 mod usage;
 pub mod validate;
+mod what;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,6 +72,16 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// Look at the schemas of alerts: show one, compare two, check one against a survey and a configuration.
+    Schema {
+        #[command(subcommand)]
+        what: schema::Command,
+    },
+    /// Look at one alert of a file.
+    Alert {
+        #[command(subcommand)]
+        what: alert::Command,
+    },
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -101,6 +114,8 @@ pub fn main() -> ExitCode {
         Command::Archive { what } => archive::run(&what),
         Command::Config { what: ConfigCommand::Schema } => config::schema(),
         Command::Config { what: ConfigCommand::Reference } => config::reference(),
+        Command::Schema { what } => schema::run(&what),
+        Command::Alert { what } => alert::run(&what),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "skysluice", &mut io::stdout());
             ExitCode::SUCCESS
@@ -121,6 +136,17 @@ fn start_log(filter: &str, json: bool) -> Result<(), String> {
         log.init()
     }
     Ok(())
+}
+
+/// A reader that closes the pipe early, as `head` does, has what it wanted.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("cannot write: {error}");
+            ExitCode::from(74)
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn fail(message: &str) -> ExitCode {

@@ -7,6 +7,7 @@
 mod at;
 mod check;
 mod checked;
+mod known;
 mod problem;
 mod raw;
 mod reference;
@@ -20,10 +21,11 @@ use std::path::Path;
 
 pub use at::Place;
 pub use checked::*;
+pub use known::{schema_ids, schema_of_id};
 pub use problem::{ConfigError, Problem, Span, nearest};
 pub use reference::{profile_schema, reference, schema};
 pub use spots::{Spot, Spots};
-pub use survey::builtin;
+pub use survey::{builtin, named as survey};
 
 use check::Surroundings;
 

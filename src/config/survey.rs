@@ -41,6 +41,18 @@ pub fn builtin(name: &str) -> Result<Arc<Survey>, ConfigError> {
     }
 }
 
+/// The profile of this name, or in this file, as a configuration in the working directory would find it.
+///
+/// # Errors
+///
+/// As for a configuration: it is not found, cannot be read, or is wrong.
+pub fn named(wanted: &str) -> Result<Arc<Survey>, ConfigError> {
+    let line = Path::new("--survey");
+    let around = Surroundings::here(line)?;
+    let at = At { value: wanted.to_owned(), place: Place { offset: 0, len: wanted.len() } };
+    find(&at, &Shown::new(line, wanted), &around.folder, &around).map_err(ConfigError::new)
+}
+
 /// The profile of a configuration.
 ///
 /// # Errors

@@ -137,10 +137,18 @@ impl Chain {
     /// # Errors
     /// The first step that does not fit the schema.
     pub fn check(&self, schema: &Schema) -> Result<(), ChainError> {
-        for (index, binding) in self.bind(schema).into_iter().enumerate() {
-            binding.map_err(|source| ChainError::Condition { index, name: self.names[index].clone(), source })?;
-        }
-        Ok(())
+        self.misfits(schema).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every step that does not fit a schema.
+    #[must_use]
+    pub fn misfits(&self, schema: &Schema) -> Vec<ChainError> {
+        let bindings = self.bind(schema).into_iter().enumerate();
+        let misfit = |(index, binding): (usize, Binding)| {
+            let source = binding.err()?;
+            Some(ChainError::Condition { index, name: self.names[index].clone(), source })
+        };
+        bindings.filter_map(misfit).collect()
     }
 
     /// The columns that every batch leaves with: name, type, nullability; `unit` and `doc` in the metadata. The same for the

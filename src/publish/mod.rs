@@ -56,17 +56,15 @@ const FLUSH: Duration = Duration::from_millis(500);
 /// How long one look at the delivery reports lasts while waiting.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// Binds the conditions of the outputs against a schema that is known before anything starts.
-///
-/// # Errors
-/// The place of the first output whose condition does not fit, and why.
-pub fn check(outputs: &[Publish], schema: &Schema, annotations: &[FieldRef]) -> Result<(), (usize, FilterError)> {
-    for (at, output) in outputs.iter().enumerate() {
-        if let Some(text) = &output.condition {
-            condition::check(text, schema, annotations).map_err(|e| (at, e))?;
-        }
-    }
-    Ok(())
+/// Binds the conditions of the outputs against a schema that is known before anything starts. Gives each output whose
+/// condition does not fit, by its place, and why.
+#[must_use]
+pub fn misfits(outputs: &[Publish], schema: &Schema, annotations: &[FieldRef]) -> Vec<(usize, FilterError)> {
+    let misfit = |(at, output): (usize, &Publish)| {
+        let text = output.condition.as_ref()?;
+        condition::check(text, schema, annotations).err().map(|e| (at, e))
+    };
+    outputs.iter().enumerate().filter_map(misfit).collect()
 }
 
 /// What the sink is told of the house around it.

@@ -18,6 +18,8 @@ mod simulator;
 
 use std::path::PathBuf;
 
+pub use kafka::{NewestError, newest};
+
 use crate::alert::{Budget, Fault, Source};
 use crate::config::{self, BatchLimits};
 use crate::ledger::Ledger;

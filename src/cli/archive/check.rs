@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Archive, Scope, progress};
-use crate::cli::{config, exit, fail};
+use crate::cli::{exit, fail, print};
 use crate::pipeline::list::{Listing, Origin};
 use crate::pipeline::verify::{self, Accounted, Check, Finding, Verdict};
 use crate::{config as settings, pipeline};
@@ -43,8 +43,8 @@ pub fn run(args: &Args) -> ExitCode {
         Err(message) => return fail(&message),
     };
     let printed = match args.json {
-        true => config::print(&format!("{:#}\n", as_json(&verdict))),
-        false => config::print(&as_text(&verdict)),
+        true => print(&format!("{:#}\n", as_json(&verdict))),
+        false => print(&as_text(&verdict)),
     };
     if verdict.findings.is_empty() { printed } else { ExitCode::from(exit::FAILED) }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use indicatif::DecimalBytes;
 
 use super::{Scope, progress};
-use crate::cli::{config, fail};
+use crate::cli::{fail, print};
 use crate::filter::Expression;
 use crate::pipeline::export::{self, Export, Target};
 
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> ExitCode {
             let line = |c: &export::Exported| {
                 format!("{}: {} alerts of {}, {}\n", c.path.display(), c.records, c.schema, DecimalBytes(c.bytes))
             };
-            config::print(&containers.iter().map(line).collect::<String>())
+            print(&containers.iter().map(line).collect::<String>())
         }
         Err(error) => fail(&error.to_string()),
     }

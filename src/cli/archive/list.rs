@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use super::Scope;
-use crate::cli::{config, exit};
+use crate::cli::{exit, print};
 use crate::pipeline::Hour;
 use crate::pipeline::list::{Listing, Origin, Share};
 
@@ -37,8 +37,8 @@ pub fn run(args: &Args) -> ExitCode {
         Err(code) => return code,
     };
     let printed = match args.json {
-        true => config::print(&format!("{:#}\n", as_json(&archive.root.display().to_string(), &listing))),
-        false => config::print(&as_text(&archive.root.display().to_string(), &listing)),
+        true => print(&format!("{:#}\n", as_json(&archive.root.display().to_string(), &listing))),
+        false => print(&as_text(&archive.root.display().to_string(), &listing)),
     };
     if !args.json {
         listing.damaged.iter().for_each(|(_, error)| eprintln!("error: {error}"));

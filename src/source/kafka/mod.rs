@@ -8,6 +8,7 @@
 
 mod connection;
 mod context;
+mod newest;
 mod partition;
 mod rebalance;
 mod settings;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
+
+pub use self::newest::{NewestError, newest};
 
 use self::connection::Connection;
 use self::partition::Partition;
