@@ -146,6 +146,7 @@ fn sink(home: &Path) -> ArchiveSink {
         catalogs: Vec::new(),
         counts: Arc::default(),
         memory: 256 << 20,
+        letters_of: None,
     };
     ArchiveSink::open(&config, context).unwrap()
 }

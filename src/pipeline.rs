@@ -27,6 +27,10 @@ use crate::process::{Chain, ChainReport};
 use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHandle, TopicLetters};
 use crate::source::{self, SourceContext};
 
+mod letters;
+
+pub use letters::{Doomed, Found, LetterStore, Requeued, requeue};
+
 const ARCHIVE: SinkId = SinkId(0);
 const PUBLISH: SinkId = SinkId(1);
 const LETTERS: SinkId = SinkId(2);
@@ -177,6 +181,10 @@ impl Pipeline {
                 catalogs: self.chain.catalogs(),
                 memory: self.memory / 4,
                 counts: self.archived.clone(),
+                letters_of: match &self.config.source {
+                    config::Source::Letters(letters) => Some(letters.component.clone()),
+                    _ => None,
+                },
             };
             sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, context)?)));
         }

@@ -22,7 +22,7 @@ use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::AlertSchema;
 
 /// Name of the column that says where a row came from.
-const OWN: &str = "skysluice";
+pub(super) const OWN: &str = "skysluice";
 
 /// Encoded bytes at which a row group is written out.
 const ROW_GROUP: usize = 64 << 20;

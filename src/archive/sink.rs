@@ -14,6 +14,7 @@ use super::columns::Columns;
 use super::folders;
 use super::hour::{Hour, Hours};
 use super::marks::{Mark, Marks};
+use super::rows::Rows;
 use super::writer::{FileWriter, STAGING_SUFFIX, component_prefix};
 use crate::alert::{AlertBatch, Decoded, Fault, Sink, Token, TopicPartition};
 use crate::config;
@@ -42,6 +43,9 @@ pub struct ArchiveContext {
     pub memory: u64,
     /// Counts what is done, also over several generations of the sink.
     pub counts: Arc<Counts>,
+    /// Where dead letters are processed again, the component that they are of: what lies between two rows may come later and is
+    /// archived then, and rows that this component has in the archive are left out.
+    pub letters_of: Option<String>,
 }
 
 /// What a sink has done so far. Shared: it can be read after the sink has moved to its thread.
@@ -68,6 +72,8 @@ pub struct ArchiveSink {
     staging: PathBuf,
     prefix: String,
     marks: Marks,
+    // What the component has whose dead letters these are.
+    theirs: Option<Rows>,
     columns: HashMap<u64, Arc<Columns>>,
     // One open file per hour and schema.
     writers: BTreeMap<(Hour, u64), FileWriter>,
@@ -121,6 +127,7 @@ impl ArchiveSink {
         }
         let prefix = component_prefix(&context.component);
         Ok(ArchiveSink {
+            theirs: context.letters_of.as_deref().map(|of| Rows::new(&config.root, config.layout, of)),
             marks: Marks::new(&config.root, config.layout, &context.component, prefix.clone()),
             config,
             context,
@@ -235,8 +242,9 @@ impl ArchiveSink {
     ) -> Result<Option<Option<BooleanArray>>, Fault> {
         let fingerprint = part.schema.fingerprint;
         let goes_on = self.writers.get(&(hour, fingerprint)).is_some_and(|writer| writer.follows(origin, epoch));
+        let theirs = self.theirs.as_mut().map_or(Ok(Vec::new()), |rows| rows.held(hour, origin, &part.rows))?;
         let seen = self.marks.seen(hour, fingerprint, origin, !goes_on)?;
-        if !seen.touches(&part.rows) {
+        if !seen.touches(&part.rows) && !theirs.contains(&true) {
             return Ok(Some(hours.mask(hour)));
         }
         let (mut skipped, mut reused) = (0, 0);
@@ -246,7 +254,11 @@ impl ArchiveSink {
             .enumerate()
             .map(|(i, row)| {
                 let here = hours.at(i) == hour;
-                let mark = if here { seen.look_up(row) } else { Mark::New };
+                let mark = match theirs.get(i) {
+                    _ if !here => Mark::New,
+                    Some(true) => Mark::Archived,
+                    _ => seen.look_up(row),
+                };
                 skipped += u64::from(mark == Mark::Archived);
                 reused += u64::from(mark == Mark::Reused);
                 Some(here && mark != Mark::Archived)
@@ -284,7 +296,7 @@ impl ArchiveSink {
             Entry::Vacant(free) => {
                 self.files += 1;
                 let name = format!("{:08}{STAGING_SUFFIX}", self.files);
-                free.insert(FileWriter::create(&self.staging, &name, columns)?)
+                free.insert(FileWriter::create(&self.staging, &name, columns, self.context.letters_of.is_some())?)
             }
         };
         let chosen = |(i, row)| kept.is_none_or(|mask: &BooleanArray| mask.value(i)).then_some(row);

@@ -43,6 +43,8 @@ pub(super) struct FileWriter {
     /// Bytes of memory that it holds.
     pub memory: u64,
     rows: u64,
+    /// Whether its ranges name exactly the rows that are in it.
+    exact: bool,
 }
 
 struct Open {
@@ -62,11 +64,11 @@ pub(super) struct Sealed {
 }
 
 impl FileWriter {
-    /// Begins a file in the staging folder.
+    /// Begins a file in the staging folder. `exact` asks for ranges without a hole (see [`OffsetRange::record`]).
     ///
     /// # Errors
     /// When it can't be created, or the columns can't be stored.
-    pub fn create(staging: &Path, name: &str, columns: &Arc<Columns>) -> Result<FileWriter, Fault> {
+    pub fn create(staging: &Path, name: &str, columns: &Arc<Columns>, exact: bool) -> Result<FileWriter, Fault> {
         let staged = Staged::create(staging, name, Way::Direct)?;
         let path = staged.path().to_path_buf();
         let options = ArrowWriterOptions::new().with_properties(columns.properties.clone()).with_skip_arrow_metadata(true);
@@ -81,6 +83,7 @@ impl FileWriter {
             used: 0,
             memory: 0,
             rows: 0,
+            exact,
         })
     }
 
@@ -96,12 +99,16 @@ impl FileWriter {
         rows: impl Iterator<Item = &'a RowOrigin>,
     ) -> Result<(), Fault> {
         guarded(&format!("writing {}", self.path.display()), || self.out.write(batch))?;
-        let mut known = self.ranges.iter().rposition(|r| r.epoch == epoch && r.origin == *origin);
+        let mut known = match self.exact {
+            false => self.ranges.iter().rposition(|r| r.epoch == epoch && r.origin == *origin),
+            true => self.ranges.len().checked_sub(1).filter(|last| self.ranges[*last].origin == *origin),
+        };
         for row in rows {
-            let at = *known.get_or_insert_with(|| {
-                self.ranges.push(Open { origin: origin.clone(), epoch, range: begin(origin, row) });
+            let at = known.filter(|at| !self.exact || self.ranges[*at].range.goes_on_with(row)).unwrap_or_else(|| {
+                self.ranges.push(Open { origin: origin.clone(), epoch, range: begin(origin, row, self.exact) });
                 self.ranges.len() - 1
             });
+            known = Some(at);
             let range = &mut self.ranges[at].range;
             range.last = row.offset;
             range.rows += 1;
@@ -162,7 +169,7 @@ impl FileWriter {
     }
 }
 
-fn begin(origin: &TopicPartition, row: &RowOrigin) -> OffsetRange {
+fn begin(origin: &TopicPartition, row: &RowOrigin, exact: bool) -> OffsetRange {
     OffsetRange {
         topic: origin.topic.to_string(),
         partition: origin.partition,
@@ -171,6 +178,7 @@ fn begin(origin: &TopicPartition, row: &RowOrigin) -> OffsetRange {
         rows: 0,
         min_timestamp: None,
         max_timestamp: None,
+        record: exact.then_some(row.record),
     }
 }
 

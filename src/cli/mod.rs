@@ -3,6 +3,7 @@
 //! May depend on everything but the stages; they are reached through `pipeline`.
 
 pub mod config;
+mod deadletter;
 mod demo;
 mod report;
 mod run;
@@ -58,6 +59,8 @@ enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// Look at dead letters, process them again, remove them.
+    Deadletter(deadletter::Args),
     /// Print what the configuration file may hold.
     Config {
         #[command(subcommand)]
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Validate { file } => validate::run(&file),
+        Command::Deadletter(args) => deadletter::run(&args),
         Command::Config { what: ConfigCommand::Schema } => config::schema(),
         Command::Config { what: ConfigCommand::Reference } => config::reference(),
         Command::Completions { shell } => {

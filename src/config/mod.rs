@@ -19,11 +19,13 @@ mod yaml;
 use std::path::Path;
 
 pub use at::Place;
+pub use check::security;
 pub use checked::*;
 pub use problem::{ConfigError, Problem, Span, nearest};
 pub use reference::{profile_schema, reference, schema};
 pub use spots::{Spot, Spots};
 pub use survey::builtin;
+pub use units::time as parse_time;
 
 use check::Surroundings;
 

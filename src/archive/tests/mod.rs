@@ -137,6 +137,8 @@ struct House {
     ledger: Ledger,
     sink: Option<ArchiveSink>,
     memory: u64,
+    component: &'static str,
+    letters_of: Option<String>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -160,12 +162,12 @@ impl House {
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);
-        House { config, ledger, sink: None, memory: 1 << 30, _home: None }
+        House { config, ledger, sink: None, memory: 1 << 30, component: "ztf", letters_of: None, _home: None }
     }
 
     fn open(&self) -> Result<ArchiveSink, Fault> {
         let context = ArchiveContext {
-            component: "ztf".into(),
+            component: self.component.into(),
             sink: ARCHIVE,
             ledger: self.ledger.clone(),
             survey: survey(),
@@ -173,6 +175,7 @@ impl House {
             catalogs: vec!["gcvs 5.1".into()],
             counts: Arc::default(),
             memory: self.memory,
+            letters_of: self.letters_of.clone(),
         };
         ArchiveSink::open(&self.config, context)
     }
@@ -199,7 +202,7 @@ impl House {
         self.ledger = Ledger::default();
         self.ledger.start_generation(1, &[ARCHIVE]);
         self.sink = None;
-        fs::write(self.config.staging.join("ztf/00000001.part"), "PAR1 half").unwrap();
+        fs::write(self.config.staging.join(self.component).join("00000001.part"), "PAR1 half").unwrap();
     }
 
     fn files(&self) -> Vec<FileSummary> {
@@ -217,7 +220,7 @@ impl House {
     }
 
     fn staged(&self) -> usize {
-        let parts = fs::read_dir(self.config.staging.join("ztf")).unwrap();
+        let parts = fs::read_dir(self.config.staging.join(self.component)).unwrap();
         parts.filter(|e| e.as_ref().unwrap().file_name() != "lock").count()
     }
 

@@ -19,6 +19,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
+pub(super) use self::partition::headers;
+
 use self::connection::Connection;
 use self::partition::Partition;
 use self::rebalance::Revocation;
