@@ -151,6 +151,7 @@ fn sink(home: &Path) -> ArchiveSink {
         catalogs: Vec::new(),
         counts: Arc::default(),
         memory: 256 << 20,
+        letters_of: None,
     };
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap());
     ArchiveSink::open(&config, Means { pool, way: Way::Direct, cutouts: CutoutCodec::None }, context).unwrap()

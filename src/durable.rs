@@ -128,6 +128,19 @@ impl Staged {
         self.named(folder, &folder.join(name))
     }
 
+    /// Makes the file durable in the place of `target`, in the same folder as it was staged in: a reader, and a crash, meets the
+    /// one or the other.
+    ///
+    /// # Errors
+    /// As [`Staged::publish`].
+    pub fn replace(mut self, target: &Path) -> Result<(), DurableError> {
+        let folder = target.parent().unwrap_or(Path::new("."));
+        self.complete(folder)?;
+        fs::rename(&self.path, target).map_err(DurableError::at("replace", target))?;
+        self.published = true;
+        sync_folder(folder)
+    }
+
     fn complete(&mut self, folder: &Path) -> Result<(), DurableError> {
         self.out.finish(std::mem::take(&mut self.start)).map_err(DurableError::at("write", &self.path))?;
         create_folders(folder)
@@ -184,6 +197,39 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         }
         done => Ok(done?),
     }
+}
+
+/// Moves a file, durably, to the first of the names `name(0)`, `name(1)`, ... that no file in `folder` has. The folder is created
+/// where it is missing; it must be on the same file system.
+///
+/// # Errors
+/// When the file can't be moved, or a folder can't be made or synced.
+pub fn move_file(path: &Path, folder: &Path, name: impl Fn(u32) -> String) -> Result<PathBuf, DurableError> {
+    create_folders(folder)?;
+    for n in 0..NAMES_TRIED {
+        let target = folder.join(name(n));
+        match rename_new(path, &target) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(DurableError::at("move", path)(error)),
+            Ok(()) => {
+                // The new name before the loss of the old one: a crash must not leave neither.
+                sync_folder(folder)?;
+                sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+                return Ok(target);
+            }
+        }
+    }
+    let target = folder.join(name(NAMES_TRIED));
+    Err(DurableError::at("find a free name for", &target)(ErrorKind::AlreadyExists.into()))
+}
+
+/// Removes a file durably.
+///
+/// # Errors
+/// When it can't be removed, or its folder can't be synced.
+pub fn remove(path: &Path) -> Result<(), DurableError> {
+    fs::remove_file(path).map_err(DurableError::at("remove", path))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Makes the entries of a folder durable.
@@ -327,6 +373,23 @@ mod tests {
         assert_eq!(rename_new(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::hard_link(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&to).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_file_is_moved_to_a_free_name_replaced_whole_and_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let (from, aside) = (home.path().join("from"), home.path().join("aside"));
+        for text in ["first", "second"] {
+            fs::write(&from, text).unwrap();
+            move_file(&from, &aside, |n| format!("f-{n}")).unwrap();
+        }
+        assert!(!from.exists());
+        let target = aside.join("f-1");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "second");
+        staged(&aside, "third").replace(&target).unwrap();
+        assert_eq!((fs::read_to_string(&target).unwrap().as_str(), fs::read_dir(&aside).unwrap().count()), ("third", 2));
+        remove(&target).unwrap();
+        assert!(!target.exists() && remove(&target).unwrap_err().to_string().contains("f-1"));
     }
 
     #[test]

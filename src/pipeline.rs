@@ -33,6 +33,10 @@ use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHan
 use crate::source::{self, SourceContext};
 pub use crate::source::{NewestError, newest};
 
+mod letters;
+
+pub use letters::{Doomed, Found, LetterStore, Requeued, requeue};
+
 const ARCHIVE: SinkId = SinkId(0);
 const PUBLISH: SinkId = SinkId(1);
 const LETTERS: SinkId = SinkId(2);
@@ -201,6 +205,10 @@ impl Pipeline {
             catalogs: self.chain.catalogs(),
             memory,
             counts: counts.clone(),
+            letters_of: match &self.config.source {
+                config::Source::Letters(letters) => Some(letters.component.clone()),
+                _ => None,
+            },
         };
         // A backup needs less: it has no columns, only bytes.
         let quarter = self.memory / 4;

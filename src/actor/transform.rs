@@ -42,7 +42,7 @@ impl Replay for RawBatch {
     }
 
     fn bury(self, stage: &'static str, reason: &str) -> Decoded {
-        let letters = self.messages.iter().map(|m| self.letter(m, stage, reason.to_owned())).collect();
+        let letters = self.messages.iter().flat_map(|m| self.letters(m, stage, reason)).collect();
         Decoded { token: self.token, parts: Vec::new(), letters, permit: self.permit }
     }
 }

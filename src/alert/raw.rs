@@ -23,6 +23,17 @@ pub struct RawMessage {
     pub payload: Option<Range<u32>>,
     /// Headers as they came. Empty for the surveys of today, and then it allocates nothing.
     pub headers: Vec<Header>,
+    /// Indices of the only records of the message that are wanted, ascending; `None`, the usual, is all of them. The others were
+    /// handled before.
+    pub records: Option<Arc<[u32]>>,
+}
+
+impl RawMessage {
+    /// Whether the record with this index is wanted.
+    #[must_use]
+    pub fn wants(&self, record: u32) -> bool {
+        self.records.as_ref().is_none_or(|wanted| wanted.contains(&record))
+    }
 }
 
 /// Messages of one partition, in order.
@@ -57,19 +68,23 @@ impl RawBatch {
         self.messages.iter().map(|m| RawBatch { messages: vec![m.clone()], ..self.clone() }).collect()
     }
 
-    /// A dead letter for one of the messages.
+    /// The dead letter of one of the messages, or one for each of its records where only some are wanted.
     #[must_use]
-    pub fn letter(&self, message: &RawMessage, stage: &'static str, reason: String) -> DeadLetter {
-        DeadLetter {
+    pub fn letters(&self, message: &RawMessage, stage: &'static str, reason: &str) -> Vec<DeadLetter> {
+        let letter = |record| DeadLetter {
             origin: self.token.origin.clone(),
             offset: message.offset,
-            record: None,
+            record,
             timestamp: message.timestamp,
             key: self.key(message).map(<[u8]>::to_vec),
             headers: message.headers.clone(),
             payload: message.payload.as_ref().map(|r| self.arena.slice_with_length(r.start as usize, (r.end - r.start) as usize)),
             stage,
-            reason,
+            reason: reason.to_owned(),
+        };
+        match &message.records {
+            None => vec![letter(None)],
+            Some(wanted) => wanted.iter().map(|record| letter(Some(*record))).collect(),
         }
     }
 }

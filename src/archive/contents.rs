@@ -34,6 +34,8 @@ pub(super) struct Contents {
     pub used: u64,
     /// Rows in it.
     pub rows: u64,
+    /// Whether its ranges name exactly the rows that are in it.
+    exact: bool,
 }
 
 #[derive(Debug)]
@@ -44,14 +46,23 @@ struct Open {
 }
 
 impl Contents {
+    /// Nothing yet. `exact` asks for ranges without a hole (see [`OffsetRange::record`]).
+    pub fn new(exact: bool) -> Contents {
+        Contents { exact, ..Contents::default() }
+    }
+
     /// Notes rows of one partition (in order).
     pub fn add<'a>(&mut self, origin: &Arc<TopicPartition>, epoch: u64, rows: impl Iterator<Item = &'a RowOrigin>) {
-        let mut known = self.ranges.iter().rposition(|r| r.epoch == epoch && r.origin == *origin);
+        let mut known = match self.exact {
+            false => self.ranges.iter().rposition(|r| r.epoch == epoch && r.origin == *origin),
+            true => self.ranges.len().checked_sub(1).filter(|last| self.ranges[*last].origin == *origin),
+        };
         for row in rows {
-            let at = *known.get_or_insert_with(|| {
-                self.ranges.push(Open { origin: origin.clone(), epoch, range: begin(origin, row) });
+            let at = known.filter(|at| !self.exact || self.ranges[*at].range.goes_on_with(row)).unwrap_or_else(|| {
+                self.ranges.push(Open { origin: origin.clone(), epoch, range: begin(origin, row, self.exact) });
                 self.ranges.len() - 1
             });
+            known = Some(at);
             let range = &mut self.ranges[at].range;
             range.last = row.offset;
             range.rows += 1;
@@ -86,7 +97,7 @@ impl Contents {
     }
 }
 
-fn begin(origin: &TopicPartition, row: &RowOrigin) -> OffsetRange {
+fn begin(origin: &TopicPartition, row: &RowOrigin, exact: bool) -> OffsetRange {
     OffsetRange {
         topic: origin.topic.to_string(),
         partition: origin.partition,
@@ -95,6 +106,7 @@ fn begin(origin: &TopicPartition, row: &RowOrigin) -> OffsetRange {
         rows: 0,
         min_timestamp: None,
         max_timestamp: None,
+        record: exact.then_some(row.record),
     }
 }
 

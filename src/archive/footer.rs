@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Fault;
+use crate::alert::{Fault, RowOrigin};
 use crate::avro::FrameError;
 
 /// Keys of the footer.
@@ -26,7 +26,7 @@ pub(super) mod key {
 }
 
 /// A run of offsets of one partition: every alert from `first` to `last` that has the hour and the schema of the file is in
-/// it, or was in the archive before.
+/// it, or was in the archive before (or is a dead letter, which is archived, if at all, by another component's name).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffsetRange {
     /// Topic.
@@ -43,12 +43,20 @@ pub struct OffsetRange {
     pub min_timestamp: Option<i64>,
     /// Latest time of a message.
     pub max_timestamp: Option<i64>,
+    /// Where the range is exact: the only record of its messages that it speaks of; that of each offset is in this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u32>,
 }
 
 impl OffsetRange {
-    /// Whether a message with this offset lies in the range, whatever its time.
-    pub(super) fn has_offset(&self, offset: i64) -> bool {
-        (self.first..=self.last).contains(&offset)
+    /// Whether a row with this offset and record lies in the range, whatever its time.
+    pub(super) fn has_row(&self, row: &RowOrigin) -> bool {
+        (self.first..=self.last).contains(&row.offset) && self.record.is_none_or(|record| record == row.record)
+    }
+
+    /// Whether an exact range can be made longer by this row without a hole.
+    pub(super) fn goes_on_with(&self, row: &RowOrigin) -> bool {
+        self.record == Some(row.record) && self.last.checked_add(1) == Some(row.offset)
     }
 
     /// Whether a message's time lies among those of the range. Without times there is nothing that speaks against it.

@@ -108,7 +108,7 @@ impl Seen<'_> {
     /// Looks a row up.
     pub fn look_up(self, row: &RowOrigin) -> Mark {
         let mut mark = Mark::New;
-        for range in self.0.iter().filter(|r| r.has_offset(row.offset)) {
+        for range in self.0.iter().filter(|r| r.has_row(row)) {
             if range.has_time(row.timestamp) {
                 return Mark::Archived;
             }

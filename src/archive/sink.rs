@@ -15,6 +15,7 @@ use super::folders;
 use super::format::Format;
 use super::hour::{Hour, Hours};
 use super::marks::{Mark, Marks};
+use super::rows::Rows;
 use super::writer::FileWriter;
 use crate::alert::{AlertBatch, Decoded, Fault, Permit, Sink, Token, TopicPartition};
 use crate::config;
@@ -49,6 +50,9 @@ pub struct ArchiveContext {
     pub memory: u64,
     /// Counts what is done, also over several generations of the sink.
     pub counts: Arc<Counts>,
+    /// Where dead letters are processed again, the component that they are of: what lies between two rows may come later and is
+    /// archived then, and rows that this component has in the archive are left out.
+    pub letters_of: Option<String>,
 }
 
 /// What a sink has done so far. Shared: it can be read after the sink has moved to its thread.
@@ -82,6 +86,8 @@ pub struct HourlySink<F: Format> {
     staging: PathBuf,
     prefix: String,
     marks: Marks,
+    // What the component has whose dead letters these are.
+    theirs: Option<Rows>,
     // By fingerprint of the schema.
     shapes: HashMap<u64, Arc<F::Shape>>,
     // One per hour and schema.
@@ -143,6 +149,7 @@ impl<F: Format> HourlySink<F> {
         }
         let prefix = component_prefix(&context.component);
         Ok(HourlySink {
+            theirs: context.letters_of.as_deref().map(|of| Rows::new(&config.root, config.layout, of)),
             marks: Marks::new::<F>(&config.root, config.layout, &context.component, prefix.clone()),
             config,
             settings,
@@ -258,8 +265,9 @@ impl<F: Format> HourlySink<F> {
     ) -> Result<Option<Option<BooleanArray>>, Fault> {
         let fingerprint = part.schema.fingerprint;
         let goes_on = self.open.get(&(hour, fingerprint)).is_some_and(|file| file.contents.follows(origin, epoch));
+        let theirs = self.theirs.as_mut().map_or(Ok(Vec::new()), |rows| rows.held(hour, origin, &part.rows))?;
         let seen = self.marks.seen(hour, fingerprint, origin, !goes_on)?;
-        if !seen.touches(&part.rows) {
+        if !seen.touches(&part.rows) && !theirs.contains(&true) {
             return Ok(Some(hours.mask(hour)));
         }
         let (mut skipped, mut reused) = (0, 0);
@@ -269,7 +277,11 @@ impl<F: Format> HourlySink<F> {
             .enumerate()
             .map(|(i, row)| {
                 let here = hours.at(i) == hour;
-                let mark = if here { seen.look_up(row) } else { Mark::New };
+                let mark = match theirs.get(i) {
+                    _ if !here => Mark::New,
+                    Some(true) => Mark::Archived,
+                    _ => seen.look_up(row),
+                };
                 skipped += u64::from(mark == Mark::Archived);
                 reused += u64::from(mark == Mark::Reused);
                 Some(here && mark != Mark::Archived)
@@ -301,7 +313,8 @@ impl<F: Format> HourlySink<F> {
             Entry::Vacant(free) => {
                 self.files += 1;
                 let name = format!("{:08}{STAGING_SUFFIX}", self.files);
-                free.insert(OpenFile { writer: F::create(&self.staging, &name, shape)?, contents: Contents::default() })
+                let contents = Contents::new(self.context.letters_of.is_some());
+                free.insert(OpenFile { writer: F::create(&self.staging, &name, shape)?, contents })
             }
         };
         let was_on_disk = file.writer.on_disk();

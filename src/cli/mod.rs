@@ -5,6 +5,7 @@
 mod alert;
 mod archive;
 pub mod config;
+mod deadletter;
 mod demo;
 mod report;
 mod run;
@@ -67,6 +68,8 @@ enum Command {
         #[command(subcommand)]
         what: archive::Command,
     },
+    /// Look at dead letters, process them again, remove them.
+    Deadletter(deadletter::Args),
     /// Print what the configuration file may hold.
     Config {
         #[command(subcommand)]
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Validate { file } => validate::run(&file),
         Command::Archive { what } => archive::run(&what),
+        Command::Deadletter(args) => deadletter::run(&args),
         Command::Config { what: ConfigCommand::Schema } => config::schema(),
         Command::Config { what: ConfigCommand::Reference } => config::reference(),
         Command::Schema { what } => schema::run(&what),

@@ -66,7 +66,7 @@ pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
     Ok(Report::new(summaries, started.elapsed()))
 }
 
-fn refuse(settings: &Settings, component: usize, error: &PrepareError) -> ExitCode {
+pub(super) fn refuse(settings: &Settings, component: usize, error: &PrepareError) -> ExitCode {
     if let PrepareError::Fault(fault) = error {
         return fail(&fault.to_string());
     }

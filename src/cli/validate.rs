@@ -54,6 +54,7 @@ fn summary(settings: &Settings) -> String {
             Source::Simulator(simulator) => {
                 simulator.count.map_or_else(|| "simulator".to_owned(), |count| format!("simulator, {count} alerts"))
             }
+            Source::Letters(letters) => format!("{} dead letters", letters.messages.len()),
         };
         let archive =
             pipeline.archive.as_ref().map_or_else(|| "no archive".to_owned(), |archive| archive.root.display().to_string());

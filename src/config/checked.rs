@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,6 +105,8 @@ pub enum Source {
     Files(FilesSource),
     /// The built-in simulator.
     Simulator(SimulatorSource),
+    /// Dead letters that were set aside to be processed again. No file says this: a command makes it.
+    Letters(LettersSource),
 }
 
 /// Topics of a Kafka cluster.
@@ -172,6 +174,32 @@ impl Default for SimulatorSource {
     fn default() -> Self {
         Self { count: None, rate: None, seed: 0, partitions: 4, catalog: None }
     }
+}
+
+/// Dead letters that were set aside to be processed again.
+#[derive(Clone, Debug)]
+pub struct LettersSource {
+    /// Name of the component that they are letters of.
+    pub component: String,
+    /// By topic, partition and offset, ascending; each of them once.
+    pub messages: Arc<[LetterPlace]>,
+}
+
+/// Where the letter of a message lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LetterPlace {
+    /// The container of letters.
+    pub file: Arc<Path>,
+    /// Index of the letter in it.
+    pub index: usize,
+    /// Topic that the message came from.
+    pub topic: Arc<str>,
+    /// Partition of it.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+    /// Indices of the only records that are dead, ascending; all where `None`.
+    pub records: Option<Arc<[u32]>>,
 }
 
 /// How messages are framed and where their schemas come from.

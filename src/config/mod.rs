@@ -20,12 +20,14 @@ mod yaml;
 use std::path::Path;
 
 pub use at::Place;
+pub use check::security;
 pub use checked::*;
 pub use known::{schema_ids, schema_of_id};
 pub use problem::{ConfigError, Problem, Span, nearest};
 pub use reference::{profile_schema, reference, schema};
 pub use spots::{Spot, Spots};
 pub use survey::{builtin, named as survey};
+pub use units::time as parse_time;
 
 use check::Surroundings;
 

@@ -27,6 +27,8 @@ pub(super) enum Reason {
     Schema(String),
     #[error("the container holds no record")]
     NoRecords,
+    #[error("a record that is wanted of this message is not in it: its framing was another when it became a dead letter")]
+    NoSuchRecord,
     #[error("record {record}: {error}")]
     Record { record: u64, error: DatumError },
     #[error("block {block}: {left} bytes are left over after its {records} records")]

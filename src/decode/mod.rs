@@ -3,7 +3,8 @@
 //! May depend on: `alert`, `avro`, `config`. Reads no clock, does no I/O.
 //!
 //! **Invariants:** every message gives at least one row or one dead letter. A message is all or nothing: where one record of
-//! a container is corrupt, none of its records stays. What a bad message left is taken back, the rest of the batch is
+//! a container is corrupt, none of its records stays; records that are not wanted ([`crate::alert::RawMessage::records`]) give
+//! nothing. What a bad message left is taken back, the rest of the batch is
 //! not touched. Rows keep the order of the messages.
 
 mod candidate;
@@ -101,7 +102,7 @@ impl Transform for Decode {
         let mut run = run::Runs::new(self, batch);
         for message in &batch.messages {
             if let Err(reason) = run.message(message, &mut parts) {
-                letters.push(batch.letter(message, "decode", reason.to_string()));
+                letters.extend(batch.letters(message, "decode", &reason.to_string()));
             }
         }
         run.close(&mut parts);

@@ -114,7 +114,10 @@ impl<'a> Runs<'a> {
             decompressed: Vec::new(),
         });
         let (rows, decompressed, allowance) = (run.rows.len(), run.decompressed.len(), self.allowance);
-        let result = inside(run, self.batch, &mut self.allowance);
+        let result = inside(run, self.batch, &mut self.allowance).and_then(|()| match &message.records {
+            Some(wanted) if run.rows.len() - rows != wanted.len() => Err(Reason::NoSuchRecord),
+            _ => Ok(()),
+        });
         if result.is_err() {
             run.columns.truncate(rows);
             run.rows.truncate(rows);
@@ -158,6 +161,9 @@ impl Run {
         if end < datum.end {
             return Err(Reason::LeftOver(datum.end - end));
         }
+        if !message.wants(0) {
+            return Err(Reason::NoSuchRecord);
+        }
         self.rows.push(origin(message, 0, DatumRange { buffer: 0, start: datum.start as u32, end: end as u32 }));
         Ok(())
     }
@@ -192,7 +198,11 @@ impl Run {
                 let flaw = |error: DatumError| Reason::Record { record, error };
                 let end = self.columns.append(self.schema.plan(), data, at, buffer, allowance).map_err(flaw)?;
                 let datum = DatumRange { buffer, start: at as u32, end: end as u32 };
-                self.rows.push(origin(message, record as u32, datum));
+                if message.wants(record as u32) {
+                    self.rows.push(origin(message, record as u32, datum));
+                } else {
+                    self.columns.truncate(self.rows.len());
+                }
                 record += 1;
                 at = end;
             }

@@ -100,7 +100,7 @@ pub enum LetterError {
         source: std::io::Error,
     },
     /// Not an Avro container of letters.
-    #[error("{} is not a container of dead letters: {source}", path.display())]
+    #[error("{} is not a container of dead letters: {source}; move it away", path.display())]
     Avro {
         /// The file.
         path: PathBuf,
@@ -142,8 +142,9 @@ impl FolderLetters {
         let (first, last) = letters.iter().fold((one.offset, one.offset), |(a, b), l| (a.min(l.offset), b.max(l.offset)));
         let topic = name_part(&one.origin.topic, 100);
         let name = |n: u32| format!("{topic}-{}-{first}-{last}-{n}.avro", one.origin.partition);
+        let stored: Vec<StoredLetter> = letters.iter().map(StoredLetter::from).collect();
         let bytes =
-            encode(letters).map_err(|source| LetterError::Avro { path: self.folder.join(name(0)), source: source.into() })?;
+            encode(&stored).map_err(|source| LetterError::Avro { path: self.folder.join(name(0)), source: source.into() })?;
 
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         for n in 0.. {
@@ -173,41 +174,30 @@ impl LetterBox for FolderLetters {
 }
 
 /// One container. The synchronisation marker is a hash of the letters, so that equal letters make equal files.
-fn encode(letters: &[DeadLetter]) -> Result<Vec<u8>, apache_avro::Error> {
+pub(super) fn encode(letters: &[StoredLetter]) -> Result<Vec<u8>, apache_avro::Error> {
     let mut hash = Xxh3::new();
     for letter in letters {
         hash.update(&letter.offset.to_le_bytes());
         hash.update(letter.reason.as_bytes());
-        hash.update(letter.payload.as_ref().map_or(&[], |p| p.as_slice()));
+        hash.update(letter.payload.as_deref().unwrap_or_default());
     }
     let marker = hash.digest128().to_le_bytes();
     let mut writer = Writer::builder().schema(&LETTER).writer(Vec::new()).marker(marker).build()?;
     for letter in letters {
-        writer.append_ser(StoredLetter::from(letter))?;
+        writer.append_ser(letter)?;
     }
     writer.into_inner()
 }
 
-/// All letters of a folder, file by file in the order of their names.
+/// The letters of one container.
 ///
 /// # Errors
-/// When the folder or a file in it can't be read.
-pub fn read_folder(folder: &Path) -> Result<Vec<StoredLetter>, LetterError> {
-    let failed = |source| LetterError::Read { path: folder.to_path_buf(), source };
-    let entries: Vec<_> = fs::read_dir(folder).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
-    let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    paths.retain(|p| p.extension().is_some_and(|e| e == "avro"));
-    paths.sort();
-    let mut letters = Vec::new();
-    for path in paths {
-        let file = fs::File::open(&path).map_err(|source| LetterError::Read { path: path.clone(), source })?;
-        let failed = |source: apache_avro::Error| LetterError::Avro { path: path.clone(), source: source.into() };
-        let reader = Reader::builder(std::io::BufReader::new(file)).reader_schema(&LETTER).build().map_err(failed)?;
-        for value in reader {
-            letters.push(apache_avro::from_value(&value.map_err(failed)?).map_err(failed)?);
-        }
-    }
-    Ok(letters)
+/// When the file can't be read or is no container of letters.
+pub fn read_file(path: &Path) -> Result<Vec<StoredLetter>, LetterError> {
+    let file = fs::File::open(path).map_err(|source| LetterError::Read { path: path.to_path_buf(), source })?;
+    let failed = |source: apache_avro::Error| LetterError::Avro { path: path.to_path_buf(), source: source.into() };
+    let reader = Reader::builder(std::io::BufReader::new(file)).reader_schema(&LETTER).build().map_err(failed)?;
+    reader.map(|value| apache_avro::from_value(&value.map_err(failed)?).map_err(failed)).collect()
 }
 
 #[cfg(test)]
@@ -221,6 +211,7 @@ mod tests {
 
     use super::*;
     use crate::alert::TopicPartition;
+    use crate::letters::read_folder;
 
     fn letter(topic: &str, offset: i64, payload: Option<&[u8]>) -> DeadLetter {
         DeadLetter {

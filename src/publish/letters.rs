@@ -14,7 +14,8 @@ use crate::alert::{DeadLetter, Fault, LetterBox};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A topic of dead letters. Headers: those of the message, then `skysluice.stage`, `.reason`, `.topic`, `.partition`,
-/// `.offset` and, where one record of a message is dead, `.record`; all text. Letters may come twice when storing was tried
+/// `.offset`, `.timestamp` (of the message, milliseconds since 1970, or `none`: the topic may give its messages other times) and,
+/// where one record of a message is dead, `.record`; all text. `source::LetterTopic` reads them. Letters may come twice when storing was tried
 /// again. A payload that the cluster does not take for its size is left out: `skysluice.omitted` then says how many bytes.
 pub struct TopicLetters {
     cluster: Cluster,
@@ -40,7 +41,7 @@ impl TopicLetters {
     }
 
     fn send(&self, channel: &Channel<usize>, letter: &DeadLetter, at: usize, whole: bool) -> Result<(), RDKafkaErrorCode> {
-        let mut headers = OwnedHeaders::new_with_capacity(letter.headers.len() + 7);
+        let mut headers = OwnedHeaders::new_with_capacity(letter.headers.len() + 8);
         for (key, value) in &letter.headers {
             headers = headers.insert(Header { key, value: value.as_deref() });
         }
@@ -52,6 +53,7 @@ impl TopicLetters {
         put("skysluice.topic", &letter.origin.topic);
         put("skysluice.partition", &letter.origin.partition.to_string());
         put("skysluice.offset", &letter.offset.to_string());
+        put("skysluice.timestamp", &letter.timestamp.map_or_else(|| "none".to_owned(), |time| time.to_string()));
         if let Some(record) = letter.record {
             put("skysluice.record", &record.to_string());
         }

@@ -1,9 +1,10 @@
-//! Where alerts come from: Kafka, a folder of packets, the simulator.
+//! Where alerts come from: Kafka, a folder of packets, the simulator, dead letters that are processed again.
 //!
-//! May depend on: `alert`, `config`, `ledger`; rdkafka (here and in publish only), csv, glob, the simulator's library. Names no
+//! May depend on: `alert`, `config`, `ledger`, `letters` (what a letter is); rdkafka (here and in publish only), csv, glob, the simulator's library. Names no
 //! other stage.
 //!
-//! **Invariant:** the spans of a partition's batches follow each other without a gap, from the position where reading began.
+//! **Invariant:** the spans of a partition's batches follow each other without a gap, from the position where reading began; those
+//! of dead letters with gaps, each a batch of one message.
 //! **Invariant:** a payload is copied once, out of the client library (or the file) into the arena of its batch.
 //! **Invariant:** what is read and not handed out is bounded: nothing more is read while a batch waits for the byte budget.
 //!
@@ -12,6 +13,7 @@
 mod builder;
 mod files;
 mod kafka;
+mod letters;
 mod manifest;
 mod positions;
 mod simulator;
@@ -19,6 +21,7 @@ mod simulator;
 use std::path::PathBuf;
 
 pub use kafka::{NewestError, newest};
+pub use letters::{Extent, LetterTopic, TopicLetter};
 
 use crate::alert::{Budget, Fault, Source};
 use crate::config::{self, BatchLimits};
@@ -52,6 +55,7 @@ pub fn open(config: &config::Source, context: SourceContext) -> Result<Box<dyn S
     Ok(match config {
         config::Source::Kafka(kafka) => Box::new(kafka::Kafka::open(kafka, context)?),
         config::Source::Files(files) => Box::new(files::Files::open(files, context)?),
+        config::Source::Letters(letters) => Box::new(letters::Letters::open(letters, context)),
         config::Source::Simulator(simulated) => Box::new(simulator::Simulated::open(simulated, context)?),
     })
 }

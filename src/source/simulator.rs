@@ -139,7 +139,7 @@ fn make(simulator: &Simulator, partition: &mut Partition, share: u64) {
         timestamp: Some(packet.timestamp_ms),
         key: Some(middle..end),
         payload: Some(start..middle),
-        headers: Vec::new(),
+        ..RawMessage::default()
     });
     partition.next += share;
 }

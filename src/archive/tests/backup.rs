@@ -143,6 +143,7 @@ fn archive_and_backup_are_acknowledged_each_for_itself_and_counted_once() {
         catalogs: Vec::new(),
         counts: Arc::default(),
         memory: 1 << 20,
+        letters_of: None,
     };
     let folder = |name: &str| config::Archive::new(home.path().join(name));
     let mut archive = ArchiveSink::open(&folder("archive"), means(), context(ARCHIVE, true)).unwrap();

@@ -206,6 +206,8 @@ struct House {
     sink: Option<Box<dyn Kept>>,
     memory: u64,
     survey: Arc<config::Survey>,
+    component: &'static str,
+    letters_of: Option<String>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -235,12 +237,23 @@ impl House {
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);
-        House { kind, config, codec: config::Codec::None, ledger, sink: None, memory: 1 << 30, survey: survey(), _home: None }
+        House {
+            kind,
+            config,
+            codec: config::Codec::None,
+            ledger,
+            sink: None,
+            memory: 1 << 30,
+            survey: survey(),
+            component: "ztf",
+            letters_of: None,
+            _home: None,
+        }
     }
 
     fn open(&self) -> Result<Box<dyn Kept>, Fault> {
         let context = ArchiveContext {
-            component: "ztf".into(),
+            component: self.component.into(),
             sink: ARCHIVE,
             accounts: true,
             ledger: self.ledger.clone(),
@@ -249,6 +262,7 @@ impl House {
             catalogs: vec!["gcvs 5.1".into()],
             counts: Arc::default(),
             memory: self.memory,
+            letters_of: self.letters_of.clone(),
         };
         Ok(match self.kind {
             Kind::Parquet => Box::new(ArchiveSink::open(&self.config, means(), context)?),
@@ -278,7 +292,7 @@ impl House {
         self.ledger = Ledger::default();
         self.ledger.start_generation(1, &[ARCHIVE]);
         self.sink = None;
-        fs::write(self.config.staging.join("ztf/00000001.part"), "PAR1 half").unwrap();
+        fs::write(self.config.staging.join(self.component).join("00000001.part"), "PAR1 half").unwrap();
     }
 
     fn files(&self) -> Vec<FileSummary> {
@@ -299,7 +313,7 @@ impl House {
     }
 
     fn staged(&self) -> usize {
-        let parts = fs::read_dir(self.config.staging.join("ztf")).unwrap();
+        let parts = fs::read_dir(self.config.staging.join(self.component)).unwrap();
         parts.filter(|e| e.as_ref().unwrap().file_name() != "lock").count()
     }
 

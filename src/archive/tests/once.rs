@@ -128,6 +128,70 @@ fn a_torn_file_in_the_archive_is_named_and_not_passed_over() {
     }
 }
 
+/// The same archive, with dead letters of it that are processed again.
+fn of_letters(mut house: House) -> House {
+    house.sink = None;
+    (house.component, house.letters_of) = ("ztf-requeue", Some("ztf".into()));
+    house
+}
+
+/// Dead letters that are processed again: each message a batch, with these records of it.
+fn again(house: &mut House, messages: &[(i64, &[u32])]) {
+    for (offset, records) in messages {
+        let rows: Vec<RowOrigin> = records.iter().map(|record| RowOrigin { record: *record, ..row(*offset, T0) }).collect();
+        let parts = if rows.is_empty() { Vec::new() } else { vec![part(1, rows)] };
+        house.accept(&batch(0, *offset..offset + 1, parts));
+    }
+    house.seal();
+    house.crash();
+}
+
+#[test]
+fn a_letter_that_failed_between_two_others_is_archived_when_it_comes() {
+    let mut house = of_letters(House::new());
+    // 6 becomes a letter again.
+    again(&mut house, &[(5, &[0]), (6, &[]), (7, &[0]), (8, &[0])]);
+    assert_eq!(house.rows(), [(0, 5, 0), (0, 7, 0), (0, 8, 0)]);
+    assert_eq!(house.files()[0].ranges.iter().map(|r| (r.first, r.last)).collect::<Vec<_>>(), [(5, 5), (7, 8)]);
+    again(&mut house, &[(5, &[0]), (6, &[0]), (7, &[0]), (8, &[0])]);
+    assert_eq!(house.rows(), offsets(0, 5..9));
+    again(&mut house, &[(6, &[0])]);
+    assert_eq!(house.rows(), offsets(0, 5..9));
+
+    // As a service it takes the hole for archived: there a letter speaks for it.
+    let mut house = House::new();
+    again(&mut house, &[(5, &[0]), (6, &[]), (7, &[0])]);
+    again(&mut house, &[(6, &[0])]);
+    assert_eq!(house.rows(), [(0, 5, 0), (0, 7, 0)]);
+}
+
+#[test]
+fn a_record_that_failed_again_is_archived_when_it_comes() {
+    let mut house = of_letters(House::new());
+    again(&mut house, &[(5, &[0, 2]), (6, &[1])]);
+    again(&mut house, &[(5, &[0, 1, 2]), (6, &[0, 1]), (7, &[1])]);
+    again(&mut house, &[(5, &[1]), (7, &[0, 1])]);
+    assert_eq!(house.rows(), [(0, 5, 0), (0, 5, 1), (0, 5, 2), (0, 6, 0), (0, 6, 1), (0, 7, 0), (0, 7, 1)]);
+}
+
+#[test]
+fn a_letter_that_the_service_has_archived_after_all_is_left_out() {
+    let mut house = House::new();
+    // 6 and the second record of 7 are dead letters: the range of the service covers them.
+    again(&mut house, &[(5, &[0]), (6, &[]), (7, &[0]), (8, &[0])]);
+    let range = house.files()[0].ranges[0].clone();
+    assert_eq!((range.first, range.last), (5, 8));
+    let mut house = of_letters(house);
+    again(&mut house, &[(5, &[0]), (6, &[0]), (7, &[0, 1])]);
+    assert_eq!(house.rows(), [(0, 5, 0), (0, 6, 0), (0, 7, 0), (0, 7, 1), (0, 8, 0)]);
+    let components: Vec<_> = house.files().into_iter().map(|f| (f.component, f.rows)).collect();
+    assert_eq!(components, [("ztf".to_owned(), 3), ("ztf-requeue".to_owned(), 2)]);
+    // A topic that was made anew gives its offsets to other messages.
+    house.accept(&batch(0, 5..6, vec![part(1, vec![row(5, T0 + 1)])]));
+    house.seal();
+    assert_eq!(house.rows().iter().filter(|row| row.1 == 5).count(), 2);
+}
+
 /// What happens to a stream, in the order of a night.
 #[derive(Clone, Debug)]
 enum Event {
@@ -178,6 +242,25 @@ fn messages(partition: i32, span: std::ops::Range<i64>) -> Decoded {
         parts.push(part(1 + schema(first) as u64, rows));
     }
     batch(partition, span, parts)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_fails_again_each_record_of_a_letter_is_archived_once(
+        attempts in proptest::collection::vec(proptest::collection::btree_set((0_i64..12, 0_u32..3), 0..20), 1..5)
+    ) {
+        let mut house = of_letters(House::new());
+        for attempt in &attempts {
+            let mut messages: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+            attempt.iter().for_each(|(offset, record)| messages.entry(*offset).or_default().push(*record));
+            let messages: Vec<(i64, &[u32])> = messages.iter().map(|(offset, records)| (*offset, &records[..])).collect();
+            again(&mut house, &messages);
+        }
+        let all: std::collections::BTreeSet<_> = attempts.iter().flatten().map(|(o, r)| (0, *o, *r as i32)).collect();
+        prop_assert_eq!(house.rows(), all.into_iter().collect::<Vec<_>>());
+    }
 }
 
 proptest! {

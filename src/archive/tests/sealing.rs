@@ -23,6 +23,7 @@ fn a_batch_is_acknowledged_when_its_file_is_sealed() {
         rows: 10,
         min_timestamp: Some(T0),
         max_timestamp: Some(T0 + 9),
+        record: None,
     };
     assert_eq!((&file.component[..], &file.fingerprint[..], &file.ranges), ("ztf", "0000000000000001", &vec![range]));
     assert_eq!(totals(&house.files()), Totals { files: 1, rows: 10, bytes: fs::metadata(&file.path).unwrap().len() });

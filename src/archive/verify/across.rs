@@ -31,7 +31,8 @@ pub fn overlaps(files: &[Listed], verdict: &mut Verdict) {
         for (i, (range, listed)) in group.iter().enumerate() {
             let meets = |(other, _): &&(&OffsetRange, &Listed)| other.first <= range.last;
             for (other, other_listed) in group[i + 1..].iter().take_while(meets) {
-                if created_anew(range, other) {
+                let other_records = matches!((range.record, other.record), (Some(a), Some(b)) if a != b);
+                if other_records || created_anew(range, other) {
                     continue;
                 }
                 let OffsetRange { topic, partition, .. } = range;

@@ -163,8 +163,10 @@ impl<'a> Seen<'a> {
         for row in 0..batch.num_rows() {
             let (topic, partition, offset) = (own.topic.value(row), own.partition.value(row), own.offset.value(row));
             let received = own.received.is_valid(row).then(|| own.received.value(row));
+            let record = own.record.value(row);
             let fits = |range: &OffsetRange| {
-                range.partition == partition && range.topic == topic && range.has_offset(offset) && range.has_time(received)
+                let here = range.partition == partition && range.topic == topic && (range.first..=range.last).contains(&offset);
+                here && range.record.is_none_or(|only| i64::from(only) == i64::from(record)) && range.has_time(received)
             };
             let ranges = &self.listed.file.ranges;
             if !ranges.get(at).is_some_and(fits) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use paths::{Surroundings, look, normal, read};
+pub use source::security;
 
 use super::at::{At, Place};
 use super::checked::{BatchLimits, Decode, Framing, Pipeline, Service, Settings, Step, StepKind, Survey};

@@ -169,8 +169,9 @@ impl Checker<'_> {
     }
 }
 
-/// The properties of a source that also hold for a producer on the same cluster.
-pub(super) fn security(properties: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The properties that hold for whoever talks to the same cluster: a producer in place of a consumer, or the other way round.
+#[must_use]
+pub fn security(properties: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let shared = |key: &str| SECURITY.iter().any(|start| key.starts_with(start));
     properties.iter().filter(|(key, _)| shared(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }

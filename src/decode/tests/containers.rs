@@ -225,3 +225,38 @@ fn one_corrupt_record_takes_its_message_with_it_and_nothing_else() {
     assert_eq!(reason(&decoded), "record 1: field t, byte 2 of the datum: a length of -1 bytes, which is not there");
     assert_eq!(decoded.letters[0].payload.as_ref().unwrap().as_slice(), messages[1]);
 }
+
+#[test]
+fn only_the_records_that_are_wanted_become_rows() {
+    let decode = containers();
+    let three = |first: i64| {
+        container(JSON, "null", &[(2, &[datum(first, "x"), datum(first + 1, "y")].concat()), (1, &datum(first + 2, "z"))])
+    };
+    let mut messages = batch(&[three(10), three(20), three(30)]);
+    messages.messages[0].records = Some([1].into());
+    messages.messages[2].records = Some([0, 2].into());
+    let decoded = decode.apply(&messages).unwrap();
+    assert_eq!(ids(&decoded), [11, 20, 21, 22, 30, 32]);
+    let places: Vec<_> = decoded.parts[0].rows.iter().map(|row| (row.offset, row.record)).collect();
+    assert_eq!(places, [(100, 1), (101, 0), (101, 1), (101, 2), (102, 0), (102, 2)]);
+    assert_eq!((decoded.letters.len(), decoded.alerts()), (0, 6));
+}
+
+#[test]
+fn a_message_that_fails_is_a_letter_for_each_record_that_was_wanted() {
+    let decode = containers();
+    let one = container(JSON, "null", &[(1, &datum(1, "x"))]);
+    let mut messages = batch(&[&one[..], b"garbage"]);
+    messages.messages[0].records = Some([0, 7].into());
+    messages.messages[1].records = Some([2, 3].into());
+    let decoded = decode.apply(&messages).unwrap();
+    let brief: Vec<_> = decoded.letters.iter().map(|l| (l.offset, l.record)).collect();
+    assert_eq!((decoded.rows(), brief), (0, vec![(100, Some(0)), (100, Some(7)), (101, Some(2)), (101, Some(3))]));
+    assert!(decoded.letters[0].reason.contains("not in it"), "{:?}", decoded.letters[0]);
+
+    let framed = confluent(1, JSON);
+    let mut messages = batch(&[[&[0, 0, 0, 0, 1][..], &datum(1, "x")].concat()]);
+    messages.messages[0].records = Some([1].into());
+    let decoded = framed.apply(&messages).unwrap();
+    assert_eq!((decoded.rows(), decoded.letters[0].record), (0, Some(1)));
+}

@@ -35,7 +35,7 @@ pub fn batch<T: AsRef<[u8]>>(payloads: &[T]) -> RawBatch {
             timestamp: Some(1_700_000_000_000),
             key: Some(2..5),
             payload: Some(start..arena.len() as u32),
-            headers: Vec::new(),
+            ..RawMessage::default()
         });
     }
     let origin = Arc::new(TopicPartition { topic: "alerts".into(), partition: 3 });

@@ -32,12 +32,13 @@ fn letters_keep_bytes_key_and_headers_and_say_why() {
         ("skysluice.topic", "upstream"),
         ("skysluice.partition", "3"),
         ("skysluice.offset", "5"),
+        ("skysluice.timestamp", "1700000000005"),
         ("skysluice.record", "0"),
     ];
     let expected = expected.map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(headers(&messages[0]), expected);
     assert_eq!((messages[1].payload(), messages[1].key()), (None, None));
-    assert_eq!(headers(&messages[1]).len(), 5);
+    assert_eq!(headers(&messages[1]).len(), 6);
 }
 
 #[test]

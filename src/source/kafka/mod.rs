@@ -21,6 +21,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 pub use self::newest::{NewestError, newest};
+pub(super) use self::partition::headers;
 
 use self::connection::Connection;
 use self::partition::Partition;

@@ -180,10 +180,12 @@ fn push(builder: &mut Builder, message: &BorrowedMessage<'_>) {
         key,
         payload,
         headers: message.headers().map_or_else(Vec::new, headers),
+        records: None,
     });
 }
 
-fn headers(headers: &BorrowedHeaders) -> Vec<Header> {
+/// The headers of a message.
+pub(in crate::source) fn headers(headers: &BorrowedHeaders) -> Vec<Header> {
     // rdkafka panics over a name that is not UTF-8; a producer must not be able to stop us with one.
     let header = |i| {
         catch_unwind(|| headers.try_get(i).map(|h| (h.key.to_string(), h.value.map(<[u8]>::to_vec))))
