@@ -63,6 +63,7 @@ fn survey() -> Arc<Survey> {
         none_texts: vec!["null".to_owned()],
         none_numbers: vec![-999.0],
         schemas: vec![],
+        schema_ids: BTreeMap::new(),
     })
 }
 

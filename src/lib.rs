@@ -10,6 +10,7 @@ pub mod durable;
 pub mod filter;
 pub mod ledger;
 pub mod letters;
+pub mod registry;
 pub mod sky;
 
 pub mod actor;

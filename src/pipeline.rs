@@ -13,11 +13,11 @@ use crate::actor::{
     Edge, Generation, Injector, Outcome, SinkActor, SinkParts, SourceActor, SourceParts, StopSignal, Supervision, TransformActor,
     TransformParts, supervise,
 };
-use crate::alert::{Budget, Fault, LetterBox, Sink};
+use crate::alert::{Budget, Fault, Gate, LetterBox, SchemasById, Sink};
 pub use crate::archive::inventory;
 use crate::archive::{ArchiveContext, ArchiveSink, Counts as ArchiveCounts};
 use crate::avro::AlertSchema;
-use crate::config::{self, DeadLetters, Settings};
+use crate::config::{self, DeadLetters, Framing, Settings};
 use crate::decode::Decode;
 use crate::filter::FilterError;
 use crate::ledger::{Ledger, SinkId, Totals};
@@ -25,6 +25,7 @@ use crate::letters::{FolderLetters, LetterSink};
 pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport};
 use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHandle, TopicLetters};
+use crate::registry::{self, Registry};
 use crate::source::{self, SourceContext};
 
 const ARCHIVE: SinkId = SinkId(0);
@@ -70,6 +71,7 @@ pub struct Pipeline {
     supervision: Supervision,
     pool: Arc<ThreadPool>,
     letters: Arc<dyn LetterBox>,
+    registry: Option<Arc<Registry>>,
     chain: Arc<Chain>,
     published: ReportHandle,
     archived: Arc<ArchiveCounts>,
@@ -123,6 +125,14 @@ impl Pipeline {
                 Arc::new(TopicLetters::open(&config.name, brokers, topic, properties)?)
             }
         };
+        let registry = match (&config.decode.registry, &config.decode.framing) {
+            (Some(registry), Framing::Confluent(known)) => {
+                let known = known.keys().copied().collect();
+                let started = Registry::start(registry, &config.name, known, &service.data);
+                Some(Arc::new(started.map_err(|e| PrepareError::Decode(e.to_string()))?))
+            }
+            _ => None,
+        };
         let state = service.data.join(&config.name);
         let published = ReportHandle::new(&config.publish);
         Ok(Self {
@@ -132,6 +142,7 @@ impl Pipeline {
             supervision,
             pool,
             letters,
+            registry,
             chain,
             published,
             archived: Arc::default(),
@@ -143,6 +154,12 @@ impl Pipeline {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.supervision.ledger.clone()
+    }
+
+    /// The registry of schemas, to see from outside which partitions wait for it.
+    #[must_use]
+    pub fn registry(&self) -> Option<Arc<Registry>> {
+        self.registry.clone()
     }
 
     /// Runs until the source ends, a stop is asked for, or nothing helps any more. Blocks the thread.
@@ -224,11 +241,19 @@ impl Pipeline {
 
         let (shell, arbiter) = generation.place("decode")?;
         let (framing, survey, counted) = (self.config.decode.framing.clone(), self.config.survey.clone(), ledger.clone());
+        let registry = self.registry.clone();
+        let build = move || {
+            let decode = Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))?;
+            Ok(match &registry {
+                Some(registry) => decode.with_schemas(registry.clone() as Arc<dyn SchemasById>),
+                None => decode,
+            })
+        };
         let decode = TransformActor::start_in(
             &arbiter,
             TransformParts {
                 shell,
-                build: Arc::new(move || Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))),
+                build: Arc::new(build),
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
@@ -247,6 +272,7 @@ impl Pipeline {
             generation: generation.number,
             state: self.state.clone(),
             queue_bytes: self.memory / 4,
+            gate: self.registry.clone().map(|registry| registry as Arc<dyn Gate>),
         };
         let source = source::open(&self.config.source, context)?;
         let parts = SourceParts { shell, source, edge: Edge::new(decode), stop: generation.stop_flag() };
@@ -267,6 +293,9 @@ pub fn check(settings: &Settings, index: usize) -> Result<(), PrepareError> {
 fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
     let wrong = PrepareError::Decode;
     Decode::new(&config.decode.framing, config.survey.clone()).map_err(|e| wrong(e.to_string()))?;
+    if let Some(registry) = &config.decode.registry {
+        registry::check(registry).map_err(|e| wrong(e.to_string()))?;
+    }
     let chain = Chain::new(&config.steps)?;
     if let Some(json) = config.survey.schemas.last() {
         let schema =

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ledger::{Ledger, Totals};
+use crate::registry::{Registry, Why};
 
 /// Shows the line until it is dropped; shows nothing where the output is no terminal.
 pub struct Status {
@@ -17,20 +18,20 @@ pub struct Status {
 }
 
 impl Status {
-    /// Starts to show what the ledgers hold.
+    /// Starts to show what the ledgers hold, and which partitions wait for a registry.
     #[must_use]
-    pub fn start(ledgers: Vec<Ledger>) -> Self {
+    pub fn start(ledgers: Vec<Ledger>, registries: Vec<Arc<Registry>>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         if !io::stderr().is_terminal() {
             return Self { done, thread: None };
         }
         let ended = done.clone();
-        let thread = std::thread::spawn(move || show(&ledgers, &ended));
+        let thread = std::thread::spawn(move || show(&ledgers, &registries, &ended));
         Self { done, thread: Some(thread) }
     }
 }
 
-fn show(ledgers: &[Ledger], ended: &AtomicBool) {
+fn show(ledgers: &[Ledger], registries: &[Arc<Registry>], ended: &AtomicBool) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
         bar.set_style(style);
@@ -43,7 +44,11 @@ fn show(ledgers: &[Ledger], ended: &AtomicBool) {
         let rate = (alerts - before) as f64 / since.elapsed().as_secs_f64().max(1e-3);
         (before, since) = (alerts, Instant::now());
         let open: usize = ledgers.iter().map(|l| l.open(None)).sum();
-        bar.set_message(format!("{alerts} alerts durable, {rate:.0}/s, {} dead-lettered, {open} batches open", sum(|t| t.dead)));
+        let mut line = format!("{alerts} alerts durable, {rate:.0}/s, {} dead-lettered, {open} batches open", sum(|t| t.dead));
+        for hold in registries.iter().flat_map(|r| r.holds()).filter(|hold| hold.why != Why::Asked) {
+            line.push_str(&format!("; {hold}"));
+        }
+        bar.set_message(line);
         bar.tick();
         std::thread::park_timeout(Duration::from_millis(500));
     }

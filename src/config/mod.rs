@@ -10,6 +10,7 @@ mod checked;
 mod problem;
 mod raw;
 mod reference;
+mod registry;
 mod secret;
 mod spots;
 mod survey;
@@ -22,6 +23,7 @@ pub use at::Place;
 pub use checked::*;
 pub use problem::{ConfigError, Problem, Span, nearest};
 pub use reference::{profile_schema, reference, schema};
+pub use registry::{AfterWait, Registry, UnknownIds};
 pub use spots::{Spot, Spots};
 pub use survey::builtin;
 

@@ -65,6 +65,7 @@ fn survey() -> Arc<config::Survey> {
         none_texts: Vec::new(),
         none_numbers: Vec::new(),
         schemas: Vec::new(),
+        schema_ids: BTreeMap::new(),
     })
 }
 

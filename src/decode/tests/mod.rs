@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod by_id;
 mod containers;
 mod differential;
 mod hostile;
@@ -69,6 +70,7 @@ pub fn survey() -> Survey {
         none_texts: vec!["null".to_owned()],
         none_numbers: vec![-999.0],
         schemas: vec![],
+        schema_ids: BTreeMap::new(),
     }
 }
 
