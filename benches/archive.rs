@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -140,6 +141,7 @@ fn sink(home: &Path) -> ArchiveSink {
         none_numbers: Vec::new(),
         schemas: Vec::new(),
         fields: std::collections::BTreeMap::new(),
+        schema_ids: BTreeMap::new(),
     };
     let context = ArchiveContext {
         component: "bench".into(),

@@ -64,6 +64,7 @@ fn survey() -> Arc<Survey> {
         none_numbers: vec![-999.0],
         schemas: vec![],
         fields: std::collections::BTreeMap::new(),
+        schema_ids: BTreeMap::new(),
     })
 }
 

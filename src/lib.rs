@@ -11,6 +11,7 @@ pub mod filter;
 pub mod inspect;
 pub mod ledger;
 pub mod letters;
+pub mod registry;
 pub mod sky;
 
 pub mod actor;

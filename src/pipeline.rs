@@ -15,13 +15,14 @@ use crate::actor::{
     TransformParts, supervise,
 };
 use crate::alert::{
-    AlertBatch, Budget, Fault, LetterBox, Permit, RawBatch, RawMessage, Sink, Span, Token, TopicPartition, Transform,
+    AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Sink, Span, Token, TopicPartition,
+    Transform,
 };
 pub use crate::archive::Counts as ArchiveCounts;
 use crate::archive::{ArchiveContext, ArchiveSink, BackupSink, Means};
 pub use crate::archive::{Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify};
 use crate::avro::AlertSchema;
-use crate::config::{self, DeadLetters, Settings};
+use crate::config::{self, DeadLetters, Framing, Settings};
 use crate::decode::{self, Decode};
 use crate::durable::Way;
 use crate::filter::FilterError;
@@ -30,6 +31,7 @@ use crate::letters::{FolderLetters, LetterSink};
 pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport};
 use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHandle, TopicLetters};
+use crate::registry::{self, Registry};
 use crate::source::{self, SourceContext};
 pub use crate::source::{NewestError, newest};
 
@@ -81,6 +83,7 @@ pub struct Pipeline {
     supervision: Supervision,
     pool: Arc<ThreadPool>,
     letters: Arc<dyn LetterBox>,
+    registry: Option<Arc<Registry>>,
     chain: Arc<Chain>,
     published: ReportHandle,
     archived: Arc<ArchiveCounts>,
@@ -137,6 +140,14 @@ impl Pipeline {
                 Arc::new(TopicLetters::open(&config.name, brokers, topic, properties)?)
             }
         };
+        let registry = match (&config.decode.registry, &config.decode.framing) {
+            (Some(registry), Framing::Confluent(known)) => {
+                let known = known.keys().copied().collect();
+                let started = Registry::start(registry, &config.name, known, &service.data);
+                Some(Arc::new(started.map_err(|e| PrepareError::Decode(e.to_string()))?))
+            }
+            _ => None,
+        };
         let state = service.data.join(&config.name);
         let published = ReportHandle::new(&config.publish);
         Ok(Self {
@@ -146,6 +157,7 @@ impl Pipeline {
             supervision,
             pool,
             letters,
+            registry,
             chain,
             published,
             archived: Arc::default(),
@@ -164,6 +176,12 @@ impl Pipeline {
     #[must_use]
     pub fn kept(&self) -> Arc<ArchiveCounts> {
         if self.config.archive.is_some() { self.archived.clone() } else { self.backed_up.clone() }
+    }
+
+    /// The registry of schemas, to see from outside which partitions wait for it.
+    #[must_use]
+    pub fn registry(&self) -> Option<Arc<Registry>> {
+        self.registry.clone()
     }
 
     /// Runs until the source ends, a stop is asked for, or nothing helps any more. Blocks the thread.
@@ -270,11 +288,19 @@ impl Pipeline {
 
         let (shell, arbiter) = generation.place("decode")?;
         let (framing, survey, counted) = (self.config.decode.framing.clone(), self.config.survey.clone(), ledger.clone());
+        let registry = self.registry.clone();
+        let build = move || {
+            let decode = Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))?;
+            Ok(match &registry {
+                Some(registry) => decode.with_schemas(registry.clone() as Arc<dyn SchemasById>),
+                None => decode,
+            })
+        };
         let decode = TransformActor::start_in(
             &arbiter,
             TransformParts {
                 shell,
-                build: Arc::new(move || Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))),
+                build: Arc::new(build),
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
@@ -293,6 +319,7 @@ impl Pipeline {
             generation: generation.number,
             state: self.state.clone(),
             queue_bytes: self.memory / 4,
+            gate: self.registry.clone().map(|registry| registry as Arc<dyn Gate>),
         };
         let source = source::open(&self.config.source, context)?;
         let parts = SourceParts { shell, source, edge: Edge::new(decode), stop: generation.stop_flag() };
@@ -313,6 +340,9 @@ pub fn check(settings: &Settings, index: usize) -> Result<(), PrepareError> {
 fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
     let wrong = PrepareError::Decode;
     Decode::new(&config.decode.framing, config.survey.clone()).map_err(|e| wrong(e.to_string()))?;
+    if let Some(registry) = &config.decode.registry {
+        registry::check(registry).map_err(|e| wrong(e.to_string()))?;
+    }
     let chain = Chain::new(&config.steps)?;
     if let Some(json) = config.survey.schemas.last() {
         let schema =

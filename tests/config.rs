@@ -127,6 +127,34 @@ fn the_profiles_tell_the_meaning_of_fields_that_there_are() {
     }
 }
 
+/// The schema of a version as it was written, in canonical form: names, types and their order.
+#[test]
+fn the_known_schemas_of_lsst_are_those_of_its_packets_and_of_its_published_files() {
+    let Some(data) = data() else { return };
+    let known = &config::builtin("lsst").unwrap().schema_ids;
+    let versions: Vec<u32> = known.keys().copied().collect();
+    assert_eq!(versions, [700, 701, 702, 703, 704, 800, 900, 1000, 1100]);
+    for (id, json) in known {
+        let version = format!("{}.{}", id / 100, id % 100);
+        let known = apache_avro::Schema::parse_str(json).unwrap().canonical_form();
+        let packet = std::fs::File::open(data.join(format!("alerts/lsst/fakeAlert-v{version}.avro"))).unwrap();
+        let sent = apache_avro::Reader::new(std::io::BufReader::new(packet)).unwrap().writer_schema().canonical_form();
+        assert_eq!(known, sent, "{version}");
+        let files: Vec<(String, String)> = data
+            .join(format!("alerts/lsst-schemas/{version}"))
+            .read_dir()
+            .unwrap()
+            .map(|file| {
+                let path = file.unwrap().path();
+                (path.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        let root = format!("lsst.v{}_{}.alert", id / 100, id % 100);
+        let published = skysluice::avro::resolve(&files, &root).unwrap();
+        assert_eq!(known, apache_avro::Schema::parse_str(&published).unwrap().canonical_form(), "{version}");
+    }
+}
+
 #[test]
 fn the_profile_of_lsst_finds_its_fields_in_every_version() {
     let Some(data) = data() else { return };

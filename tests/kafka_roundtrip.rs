@@ -56,18 +56,14 @@ fn send(kafka: &Kafka, prefix: &str, packets: &[Packet], payload: impl Fn(&Packe
     sent
 }
 
-/// LSST packets in Confluent's frame, as Rubin sends them, and the folder of their schemas.
-fn send_lsst(kafka: &Kafka, data: &Path, schemas: &Path) -> Sent {
+/// LSST packets in Confluent's frame, as Rubin sends them.
+fn send_lsst(kafka: &Kafka, data: &Path) -> Sent {
     let packets = data::packets(data, "lsst");
     let id = |packet: &Packet| {
         let version = packet.name.trim_start_matches("lsst/fakeAlert-v").trim_end_matches(".avro");
         let (major, minor) = version.split_once('.').unwrap();
         major.parse::<u32>().unwrap() * 100 + minor.parse::<u32>().unwrap()
     };
-    for packet in &packets {
-        let schema = Container::parse(&packet.bytes).schema;
-        std::fs::write(schemas.join(format!("{}.avsc", id(packet))), schema).unwrap();
-    }
     send(kafka, "lsst", &packets, |packet| {
         let datum = Container::parse(&packet.bytes).datum();
         confluent(id(packet), &packet.bytes[datum])
@@ -84,9 +80,9 @@ fn every_field_of_every_archived_row_is_as_fastavro_reads_it() {
         let sent = send(kafka, name, &data::packets(&data, name), |p| p.bytes.clone());
         all.push((name.to_owned(), profile, sent, json!({})));
     }
-    let schemas = scratch.folder("lsst-schemas");
-    let lsst = send_lsst(kafka, &data, &schemas);
-    all.push(("lsst".to_owned(), "lsst", lsst, json!({ "framing": "confluent", "schemas": schemas })));
+    // The schemas of these versions come with the program.
+    let lsst = send_lsst(kafka, &data);
+    all.push(("lsst".to_owned(), "lsst", lsst, json!({ "framing": "confluent" })));
     // Every survey and schema in one stream: a profile that does not fit flags rows, it does not stop them.
     let mut mixed: Vec<Packet> = CONTAINERS.iter().flat_map(|(name, _)| data::packets(&data, name)).collect();
     mixed.extend(data::packets(&data, "lsst"));

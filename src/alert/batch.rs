@@ -60,6 +60,12 @@ impl Flags {
             .filter_map(move |(bit, name)| (self.0 & bit != 0).then_some(name))
     }
 
+    /// Whether all of these are set.
+    #[must_use]
+    pub fn contains(self, flags: Flags) -> bool {
+        self.0 & flags.0 == flags.0
+    }
+
     /// Adds a flag.
     pub fn set(&mut self, flag: Flags) {
         self.0 |= flag.0;

@@ -6,13 +6,18 @@ use super::error::FrameError;
 
 /// A block may grow to this many times its compressed size.
 const RATIO: u64 = 100;
-/// Or to this many bytes, whatever its compressed size.
+/// Or to this many bytes, whatever its compressed size: stamps that are all zero (the edge of a detector, a masked frame)
+/// shrink a thousandfold, and the largest packets known, of 0.2 MB, come several to a block.
 const FLOOR: u64 = 1 << 20;
 /// Largest zstandard window, log2 of bytes: no larger than what an alert may take.
 const WINDOW_LOG: u32 = 26;
 /// Level of zstandard when compressing: alerts are half pictures that are compressed already, so that higher ones gain a
 /// hundredth at twice the cost.
 const ZSTD_LEVEL: i32 = 1;
+/// The same for xz: its own default.
+const XZ_LEVEL: u32 = 6;
+/// What an xz decoder may take, bytes: the largest window of its presets, which is as large, and its own state.
+const XZ_MEMORY: u64 = (1 << WINDOW_LOG) + (4 << 20);
 
 /// How the blocks of a container are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub(crate) enum Codec {
     Zstandard,
     /// bzip2.
     Bzip2,
+    /// The .xz format.
+    Xz,
 }
 
 impl Codec {
@@ -38,6 +45,7 @@ impl Codec {
             Codec::Snappy => "snappy",
             Codec::Zstandard => "zstandard",
             Codec::Bzip2 => "bzip2",
+            Codec::Xz => "xz",
         }
     }
 
@@ -49,6 +57,7 @@ impl Codec {
             b"snappy" => Ok(Codec::Snappy),
             b"zstandard" => Ok(Codec::Zstandard),
             b"bzip2" => Ok(Codec::Bzip2),
+            b"xz" => Ok(Codec::Xz),
             other => Err(FrameError::UnknownCodec(String::from_utf8_lossy(&other[..other.len().min(40)]).into_owned())),
         }
     }
@@ -70,6 +79,11 @@ impl Codec {
                 encoder.write_all(block)?;
                 encoder.finish()?;
             }
+            Codec::Xz => {
+                let mut encoder = liblzma::write::XzEncoder::new(out, XZ_LEVEL);
+                encoder.write_all(block)?;
+                encoder.finish()?;
+            }
             Codec::Zstandard => out.extend_from_slice(&zstd::bulk::compress(block, ZSTD_LEVEL)?),
             Codec::Snappy => {
                 out.extend_from_slice(&snap::raw::Encoder::new().compress_vec(block)?);
@@ -88,6 +102,10 @@ impl Codec {
             let read = reader.take(limit + 1).read_to_end(out).map_err(|e| broken(e.to_string()))?;
             if read as u64 > limit { Err(bomb()) } else { Ok(()) }
         };
+        let nothing_after = |rest: &[u8]| match rest.len() {
+            0 => Ok(()),
+            left => Err(broken(format!("{left} bytes are left over after the compressed ones"))),
+        };
         match self {
             Codec::Null => {
                 if block.len() as u64 > granted {
@@ -96,8 +114,19 @@ impl Codec {
                 out.extend_from_slice(block);
                 Ok(())
             }
-            Codec::Deflate => read(&mut flate2::read::DeflateDecoder::new(block), out),
-            Codec::Bzip2 => read(&mut bzip2::read::BzDecoder::new(block), out),
+            // Some writers leave a part of zlib's checksum behind the block: what is left over is no error here.
+            Codec::Deflate => read(&mut flate2::bufread::DeflateDecoder::new(block), out),
+            Codec::Bzip2 => {
+                let mut decoder = bzip2::bufread::BzDecoder::new(block);
+                read(&mut decoder, out)?;
+                nothing_after(decoder.get_ref())
+            }
+            Codec::Xz => {
+                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|e| broken(e.to_string()))?;
+                let mut decoder = liblzma::bufread::XzDecoder::new_stream(block, stream);
+                read(&mut decoder, out)?;
+                nothing_after(decoder.get_ref())
+            }
             Codec::Zstandard => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(block).map_err(|e| broken(e.to_string()))?;
                 decoder.window_log_max(WINDOW_LOG).map_err(|e| broken(e.to_string()))?;

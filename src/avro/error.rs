@@ -135,7 +135,7 @@ pub enum FrameError {
     #[error("the header of the container has no avro.schema")]
     NoSchema,
     /// The blocks are compressed by something else.
-    #[error("the container is compressed by `{0}`; known are null, deflate, snappy, zstandard, bzip2")]
+    #[error("the container is compressed by `{0}`; known are null, deflate, snappy, zstandard, bzip2, xz")]
     UnknownCodec(String),
     /// A block has a count or a size that cannot be.
     #[error("block {block} of the container says {count} records in {size} bytes, which cannot be")]

@@ -64,6 +64,14 @@ impl SchemaStore {
         Ok(schema)
     }
 
+    /// As [`SchemaStore::add`] of a schema that came with a stream; the error is short enough to be kept with every message.
+    ///
+    /// # Errors
+    /// As [`SchemaStore::add`], in words.
+    pub(crate) fn add_met(&self, json: &str) -> Result<Arc<AlertSchema>, String> {
+        self.add(json).map_err(|e| brief(e.to_string()))
+    }
+
     /// The headers known now.
     pub(crate) fn headers(&self) -> Arc<Vec<Arc<KnownHeader>>> {
         self.headers.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -75,7 +83,7 @@ impl SchemaStore {
     /// When the header is no header; that its schema is unusable is part of what is remembered.
     pub(crate) fn learn(&self, payload: &[u8]) -> Result<Arc<KnownHeader>, FrameError> {
         let header = Header::parse(payload)?;
-        let outcome = self.add(header.schema).map(|schema| (schema, header.codec)).map_err(|e| brief(e.to_string()));
+        let outcome = self.add_met(header.schema).map(|schema| (schema, header.codec));
         let known = Arc::new(KnownHeader { bytes: payload[..header.length].into(), outcome });
         let mut headers = self.headers.write().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = headers.iter().filter(|h| h.bytes != known.bytes).cloned().collect();

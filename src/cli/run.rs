@@ -56,7 +56,8 @@ pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
         .collect::<Result<_, _>>()?;
     let started = Instant::now();
     let ledgers = pipelines.iter().map(Pipeline::ledger).collect();
-    let status = Status::start(ledgers, pipelines.iter().map(Pipeline::kept).collect());
+    let registries = pipelines.iter().filter_map(Pipeline::registry).collect();
+    let status = Status::start(ledgers, pipelines.iter().map(Pipeline::kept).collect(), registries);
     let summaries = std::thread::scope(|scope| {
         let threads: Vec<_> = pipelines.iter().map(|p| scope.spawn(|| p.run())).collect();
         threads.into_iter().map(|t| t.join()).collect::<Result<Vec<_>, _>>()

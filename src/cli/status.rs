@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ledger::{Ledger, Totals};
 use crate::pipeline::ArchiveCounts;
+use crate::registry::{Registry, Why};
 
 /// Shows the line until it is dropped; shows nothing where the output is no terminal.
 pub struct Status {
@@ -18,20 +19,20 @@ pub struct Status {
 }
 
 impl Status {
-    /// Starts to show what the ledgers hold, and how many alerts are in quarantine.
+    /// Starts to show what the ledgers hold, how many alerts are in quarantine, and which partitions wait for a registry.
     #[must_use]
-    pub fn start(ledgers: Vec<Ledger>, kept: Vec<Arc<ArchiveCounts>>) -> Self {
+    pub fn start(ledgers: Vec<Ledger>, kept: Vec<Arc<ArchiveCounts>>, registries: Vec<Arc<Registry>>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         if !io::stderr().is_terminal() {
             return Self { done, thread: None };
         }
         let ended = done.clone();
-        let thread = std::thread::spawn(move || show(&ledgers, &kept, &ended));
+        let thread = std::thread::spawn(move || show(&ledgers, &kept, &registries, &ended));
         Self { done, thread: Some(thread) }
     }
 }
 
-fn show(ledgers: &[Ledger], kept: &[Arc<ArchiveCounts>], ended: &AtomicBool) {
+fn show(ledgers: &[Ledger], kept: &[Arc<ArchiveCounts>], registries: &[Arc<Registry>], ended: &AtomicBool) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
         bar.set_style(style);
@@ -49,7 +50,11 @@ fn show(ledgers: &[Ledger], kept: &[Arc<ArchiveCounts>], ended: &AtomicBool) {
             n => format!("{n} in quarantine, "),
         };
         let dead = sum(|t| t.dead);
-        bar.set_message(format!("{alerts} alerts durable, {rate:.0}/s, {quarantined}{dead} dead-lettered, {open} batches open"));
+        let mut line = format!("{alerts} alerts durable, {rate:.0}/s, {quarantined}{dead} dead-lettered, {open} batches open");
+        for hold in registries.iter().flat_map(|r| r.holds()).filter(|hold| hold.why != Why::Asked) {
+            line.push_str(&format!("; {hold}"));
+        }
+        bar.set_message(line);
         bar.tick();
         std::thread::park_timeout(Duration::from_millis(500));
     }

@@ -77,10 +77,11 @@ impl Places {
                 return Ok(Found { place: format!("schema id {id}, {}", file.display()), json: text(&file)? });
             }
         }
-        if let Some(json) = config::schema_of_id(id) {
-            return Ok(Found { place: format!("schema id {id}, built in"), json: json.to_owned() });
+        let known = config::builtin("lsst").map_err(|e| e.to_string())?.schema_ids.clone();
+        if let Some(json) = known.get(&id) {
+            return Ok(Found { place: format!("schema id {id}, built in"), json: json.to_string() });
         }
-        let known: Vec<String> = config::schema_ids().map(|id| id.to_string()).collect();
+        let known: Vec<String> = known.keys().map(ToString::to_string).collect();
         let folder = self.schemas.as_ref().map(|f| format!(" nor in {}", f.display())).unwrap_or_default();
         Err(format!(
             "schema id {id} is not among those built in ({}){folder}; put its schema into a folder as {id}.avsc and name the folder with --schemas",

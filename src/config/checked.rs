@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::registry::Registry;
 use super::secret::Hidden;
 use super::spots::Spots;
 
@@ -207,6 +208,8 @@ pub struct LetterPlace {
 pub struct Decode {
     /// The framing.
     pub framing: Framing,
+    /// Who is asked for schemas that the framing does not have by their id.
+    pub registry: Option<Registry>,
 }
 
 /// How a message holds its Avro datum.
@@ -214,7 +217,8 @@ pub struct Decode {
 pub enum Framing {
     /// An Avro object container with its schema inside, as ZTF sends.
     Container,
-    /// 0x00, a 4-byte big-endian schema id, the datum, as LSST sends. Schemas by id, as JSON text.
+    /// 0x00, a 4-byte big-endian schema id, the datum, as LSST sends. Schemas by id, as JSON text: those of a folder, and of
+    /// the survey's own the others.
     Confluent(BTreeMap<u32, Arc<str>>),
     /// A bare datum written with this schema (JSON text).
     Bare(Arc<str>),
@@ -264,6 +268,8 @@ pub struct Survey {
     pub none_numbers: Vec<f64>,
     /// Schemas known beforehand (JSON text), newest last: `where` is checked against the newest before anything starts.
     pub schemas: Vec<Arc<str>>,
+    /// Schemas by the id that they have in the survey's registry (JSON text).
+    pub schema_ids: BTreeMap<u32, Arc<str>>,
     /// What fields mean, by path (`candidate.ra`; a path goes through arrays).
     pub fields: BTreeMap<String, Meaning>,
 }

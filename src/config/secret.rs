@@ -21,10 +21,31 @@ impl fmt::Debug for Hidden<'_> {
     }
 }
 
-/// A text in which the values of secret keys are replaced by as many bytes of `*`. It works on lines and not on the parsed
-/// file, because it must also hold for a file that is not YAML; it hides too much rather than too little.
+/// A text in which the values of secret keys, and users inside addresses, are replaced by as many bytes of `*`. It works on
+/// lines and not on the parsed file, because it must also hold for a file that is not YAML; it hides too much rather than too
+/// little.
 #[must_use]
 pub fn blank(text: &str) -> String {
+    users(&values(text))
+}
+
+/// Hides what stands before the `@` of an address.
+fn users(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("://").map(|at| at + 3) {
+        let (before, after) = rest.split_at(start);
+        out.push_str(before);
+        let authority = after.find(|c: char| c.is_whitespace() || c == '/').unwrap_or(after.len());
+        let user = after[..authority].rfind('@').unwrap_or(0);
+        stars(&mut out, &after[..user]);
+        rest = &after[user..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn values(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     // Indentation of a secret key whose value is a block on the lines below.
     let mut block: Option<usize> = None;
@@ -111,6 +132,8 @@ mod tests {
             ("  sasl.password: \"p\n    w\"\n  a: 1\n", "  sasl.password: **\n    **\n  a: 1\n"),
             ("sasl.password: { env: NAME }\n", "sasl.password: { env: NAME }\n"),
             ("sasl.password: {pw\n", "sasl.password: ***\n"),
+            ("url: \"https://me:p@w@host:1/a@b\"\n", "url: \"https://******@host:1/a@b\"\n"),
+            ("{url: http://host:1, x: a@b}\nurl: http://\n", "{url: http://host:1, x: a@b}\nurl: http://\n"),
         ] {
             assert_eq!(blank(text), wanted);
             assert_eq!(blank(text).len(), text.len());

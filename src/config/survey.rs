@@ -15,10 +15,19 @@ use super::raw::{Brightness, Clock, FieldMeaning, Paths, Profile};
 use super::yaml;
 
 /// The files that are part of the program, by their path in `conf`.
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 12] = [
     ("surveys/ztf.yaml", include_str!("../../conf/surveys/ztf.yaml")),
     ("surveys/lsst.yaml", include_str!("../../conf/surveys/lsst.yaml")),
     ("schemas/ztf/ztf.avsc", include_str!("../../conf/schemas/ztf/ztf.avsc")),
+    ("schemas/lsst/700.avsc", include_str!("../../conf/schemas/lsst/700.avsc")),
+    ("schemas/lsst/701.avsc", include_str!("../../conf/schemas/lsst/701.avsc")),
+    ("schemas/lsst/702.avsc", include_str!("../../conf/schemas/lsst/702.avsc")),
+    ("schemas/lsst/703.avsc", include_str!("../../conf/schemas/lsst/703.avsc")),
+    ("schemas/lsst/704.avsc", include_str!("../../conf/schemas/lsst/704.avsc")),
+    ("schemas/lsst/800.avsc", include_str!("../../conf/schemas/lsst/800.avsc")),
+    ("schemas/lsst/900.avsc", include_str!("../../conf/schemas/lsst/900.avsc")),
+    ("schemas/lsst/1000.avsc", include_str!("../../conf/schemas/lsst/1000.avsc")),
+    ("schemas/lsst/1100.avsc", include_str!("../../conf/schemas/lsst/1100.avsc")),
 ];
 
 /// What a path is.
@@ -130,6 +139,7 @@ fn load(path: &Path, text: &str, fetch: &dyn Fn(&Path) -> Option<String>) -> Res
         none_numbers: raw.none_numbers,
         schemas: Vec::new(),
         fields: BTreeMap::new(),
+        schema_ids: BTreeMap::new(),
     };
     for (path, At { value, place }) in raw.fields {
         match meaning(&path, value) {
@@ -138,20 +148,22 @@ fn load(path: &Path, text: &str, fetch: &dyn Fn(&Path) -> Option<String>) -> Res
         }
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    for schema in &raw.schemas {
+    let mut read = |schema: &At<String>| {
         let file = normal(&folder.join(&schema.value));
-        match fetch(&file).map(|text| json(&text).map(|()| text)) {
-            Some(Ok(text)) => survey.schemas.push(Arc::from(text)),
+        let (message, help) = match fetch(&file).map(|text| json(&text).map(|()| text)) {
+            Some(Ok(text)) => return Some(Arc::from(text)),
             Some(Err(reason)) => {
-                let help = "a schema is the JSON text of an Avro record";
-                problems.push(shown.problem(schema.place, format!("{} is not JSON: {reason}", file.display()), help));
+                (format!("{} is not JSON: {reason}", file.display()), "a schema is the JSON text of an Avro record")
             }
-            None => problems.push(shown.problem(
-                schema.place,
-                format!("cannot read the schema {}", file.display()),
-                "its path is relative to the folder of the profile",
-            )),
-        }
+            None => (format!("cannot read the schema {}", file.display()), "its path is relative to the folder of the profile"),
+        };
+        problems.push(shown.problem(schema.place, message, help));
+        None
+    };
+    survey.schemas = raw.schemas.iter().filter_map(&mut read).collect();
+    survey.schema_ids = raw.schema_ids.iter().filter_map(|(id, schema)| Some((*id, read(schema)?))).collect();
+    if survey.schemas.is_empty() {
+        survey.schemas = survey.schema_ids.values().cloned().collect();
     }
     if problems.is_empty() { Ok(Arc::new(survey)) } else { Err(problems) }
 }

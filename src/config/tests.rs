@@ -27,6 +27,8 @@ fn folder() -> tempfile::TempDir {
     write("schemas/lsst/README", "");
     write("schemas/ztf/ztf.avsc", schema);
     write("credentials/kafka-password", "hunter2\n");
+    write("credentials/registry-password", "hunter3\n");
+    write("credentials/registry-ca.pem", "");
     folder
 }
 
@@ -236,9 +238,37 @@ fn values_arrive_as_they_are_written() {
     let PublishTarget::Kafka { properties, .. } = &settings.components[0].publish[0].target else { panic!() };
     assert_eq!(properties.keys().collect::<Vec<_>>(), ["compression.type"]);
     let Framing::Confluent(schemas) = &settings.components[1].decode.framing else { panic!() };
-    assert_eq!(schemas.keys().copied().collect::<Vec<_>>(), [900, 1100]);
-    // The profile of LSST knows no schema: those of the messages are checked against, the newest last.
+    // What the folder has wins over what the profile of LSST knows; conditions are checked against the newest of both.
+    assert_eq!(schemas.keys().copied().collect::<Vec<_>>(), [700, 701, 702, 703, 704, 800, 900, 1000, 1100]);
+    assert!(schemas[&900].contains("ztf") && schemas[&1000].contains("lsst.v10_0"));
     assert!(settings.components[1].survey.schemas.last().unwrap().contains("newer"));
+    let registry = settings.components[1].decode.registry.as_ref().unwrap();
+    assert_eq!((registry.url.as_str(), registry.timeout), ("https://registry.example.org:8081", Registry::TIMEOUT));
+    assert_eq!((registry.login.as_ref().unwrap().1.as_str(), registry.unknown), ("hunter3", UnknownIds::default()));
+    assert!(registry.ca.as_ref().unwrap().ends_with("credentials/registry-ca.pem"));
+    assert!(!format!("{settings:?}").contains("hunter3"));
+}
+
+#[test]
+fn the_ids_that_the_profile_of_lsst_knows_are_enough_to_read_its_stream() {
+    let text = minimal("    decode: { framing: confluent }\n").replace("survey: ztf", "survey: lsst");
+    let component = &load_good(&text).components[0];
+    let Framing::Confluent(schemas) = &component.decode.framing else { panic!() };
+    assert_eq!(schemas.len(), 9);
+    assert!(component.survey.schemas.len() == 9 && component.survey.schemas[8].contains("lsst.v11_0.alert"));
+    for (id, json) in schemas {
+        assert!(json.contains(&format!("\"lsst.v{}_{}.alert\"", id / 100, id % 100)), "{id}");
+    }
+    let ztf = check_in(folder().path(), &minimal("    decode: { framing: confluent }\n")).unwrap_err().to_string();
+    assert!(ztf.contains("the survey `ztf` knows none by id"), "{ztf}");
+    let with = |wait: &str| {
+        minimal(&format!(
+            "    decode: {{ framing: confluent, registry: {{ url: \"http://[::1]:8081/a/\", unknown: {wait} }} }}\n"
+        ))
+    };
+    let registry = load_good(&with("{ wait: 0 s, then: hold }")).components[0].decode.registry.clone().unwrap();
+    assert_eq!(registry.url, "http://[::1]:8081/a");
+    assert_eq!(registry.unknown, UnknownIds { wait: Duration::ZERO, then: AfterWait::Hold });
 }
 
 #[test]

@@ -84,9 +84,10 @@ fn column(records: &RecordBatch, path: &FieldPath) -> Result<Option<ArrayRef>, A
     }
 }
 
-struct View<'a> {
-    survey: &'a Survey,
-    records: &'a RecordBatch,
+/// Records with what tells where to look in them.
+pub(super) struct View<'a> {
+    pub survey: &'a Survey,
+    pub records: &'a RecordBatch,
 }
 
 impl View<'_> {
@@ -108,7 +109,7 @@ impl View<'_> {
     }
 
     /// Numbers of several alternatives: the first that is there, row by row. What cannot be a number is not there.
-    fn numbers(&self, paths: &[FieldPath]) -> Result<Vec<Option<f64>>, ArrowError> {
+    pub fn numbers(&self, paths: &[FieldPath]) -> Result<Vec<Option<f64>>, ArrowError> {
         let columns = self.columns(paths)?;
         let columns = columns.iter().filter(|c| arrow_cast::can_cast_types(c.data_type(), &DataType::Float64));
         let columns = columns.map(|c| cast(c, &DataType::Float64)).collect::<Result<Vec<_>, _>>()?;

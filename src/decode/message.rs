@@ -1,9 +1,11 @@
 //! Why a message is a dead letter, in words for an operator, and how one is told from another framing.
 
+use std::sync::Arc;
+
 use crate::avro::{DatumError, FrameError, container_magic};
 
 /// Why a message could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum Reason {
     #[error("the message has no payload (a tombstone)")]
     Tombstone,
@@ -19,8 +21,12 @@ pub(super) enum Reason {
     NoContainer(String),
     #[error("message begins with {0}, but a Confluent frame begins with 0x00 and a schema id of four bytes")]
     NoConfluent(String),
-    #[error("schema id {0} is not known; add its schema to the folder that decode.framing names")]
+    #[error("schema id {0} is not known; name a registry in decode.registry, or add the schema to the folder decode.schemas")]
     UnknownId(u32),
+    #[error("{0}")]
+    NoSchema(String),
+    #[error("the schema with id {0} cannot be used: {1}")]
+    UnusableId(u32, Arc<str>),
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("the schema in the message cannot be used: {0}")]
@@ -37,6 +43,10 @@ pub(super) enum Reason {
     Datum(DatumError),
     #[error("schema does not fit: {0} bytes left over")]
     LeftOver(usize),
+    #[error(
+        "schema does not fit: it gives a position that is not on the sphere (ra {ra}, dec {dec}) and a time at which no alert was observed ({time})"
+    )]
+    Absurd { ra: f64, dec: f64, time: f64 },
 }
 
 impl Reason {

@@ -7,15 +7,16 @@
 //! nothing. What a bad message left is taken back, the rest of the batch is
 //! not touched. Rows keep the order of the messages.
 
+mod by_id;
 mod candidate;
+mod fit;
 mod message;
 mod run;
 mod scratch;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::alert::{Decoded, Fault, RawBatch, Transform};
+use crate::alert::{Decoded, Fault, RawBatch, SchemasById, Transform};
 use crate::avro::{AlertSchema, AvroError, SchemaStore};
 use crate::config;
 pub use candidate::observed;
@@ -47,7 +48,7 @@ pub enum DecodeError {
 #[derive(Debug)]
 enum Framing {
     Container,
-    Confluent(HashMap<u32, Arc<AlertSchema>>),
+    Confluent(by_id::ById),
     Bare(Arc<AlertSchema>),
 }
 
@@ -74,15 +75,21 @@ impl Decode {
         let framing = match framing {
             config::Framing::Container => Framing::Container,
             config::Framing::Confluent(schemas) => {
-                Framing::Confluent(schemas.iter().map(|(id, json)| Ok((*id, add(json, format!("id {id}"))?))).collect::<Result<
-                    _,
-                    DecodeError,
-                >>(
-                )?)
+                let known = schemas.iter().map(|(id, json)| Ok((*id, add(json, format!("id {id}"))?)));
+                Framing::Confluent(by_id::ById::new(known.collect::<Result<_, DecodeError>>()?))
             }
             config::Framing::Bare(json) => Framing::Bare(add(json, "the bare datum".to_owned())?),
         };
         Ok(Decode { framing, survey, store, pool: scratch::Pool::default() })
+    }
+
+    /// Looks schemas up there whose ids the framing does not know.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<dyn SchemasById>) -> Decode {
+        if let Framing::Confluent(by_id) = &mut self.framing {
+            by_id.look_up_in(schemas);
+        }
+        self
     }
 
     /// Compiles a schema beforehand, and gives the one that batches written with it will carry.
@@ -106,6 +113,12 @@ impl Transform for Decode {
             }
         }
         run.close(&mut parts);
+        letters.extend(
+            run.misfits()
+                .iter()
+                .flat_map(|(index, reason)| batch.letters(&batch.messages[*index], "decode", &reason.to_string())),
+        );
+        letters.sort_by_key(|letter| letter.offset);
         let parts = parts.into_iter().collect::<Result<_, _>>().map_err(|e: arrow_schema::ArrowError| {
             Fault::defect(format!("{} {:?}: the columns do not fit: {e}", batch.token.origin, batch.token.span))
         })?;

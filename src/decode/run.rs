@@ -7,9 +7,10 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_schema::ArrowError;
 
+use super::by_id::ById;
 use super::candidate::candidate;
 use super::message::Reason;
-use super::{Decode, Framing};
+use super::{Decode, Framing, fit};
 use crate::alert::{AlertBatch, DatumRange, Flags, RawBatch, RawMessage, RowOrigin, Verdict};
 use crate::avro::{AlertSchema, Allowance, Blocks, Codec, Columns, DatumError, KnownHeader, container_magic};
 
@@ -24,8 +25,10 @@ pub(super) struct Runs<'a> {
     headers: Arc<Vec<Arc<KnownHeader>>>,
     /// The header of the last message, which is nearly always that of the next.
     last: Option<Arc<KnownHeader>>,
+    last_id: Option<(u32, Arc<AlertSchema>)>,
     allowance: Allowance,
     run: Option<Run>,
+    misfits: Vec<(usize, Reason)>,
 }
 
 /// Messages in a row with the same schema.
@@ -40,7 +43,16 @@ struct Run {
 impl<'a> Runs<'a> {
     pub fn new(decode: &'a Decode, batch: &'a RawBatch) -> Self {
         let allowance = Allowance::of_batch(batch.arena.len());
-        Self { decode, batch, headers: decode.store.headers(), last: None, allowance, run: None }
+        Self {
+            decode,
+            batch,
+            headers: decode.store.headers(),
+            last: None,
+            last_id: None,
+            allowance,
+            run: None,
+            misfits: Vec::new(),
+        }
     }
 
     /// Decodes one message to rows. Where that fails nothing of it is left.
@@ -66,15 +78,24 @@ impl<'a> Runs<'a> {
             }
             Framing::Confluent(schemas) => {
                 let [0, a, b, c, d, ..] = *payload else { return Err(Reason::no_confluent(payload)) };
-                let id = u32::from_be_bytes([a, b, c, d]);
-                let schema = schemas.get(&id).ok_or(Reason::UnknownId(id))?;
+                let schema = self.by_id(schemas, u32::from_be_bytes([a, b, c, d]))?;
                 let datum = range.start + 5..range.end;
-                self.whole(schema, message, parts, |run, batch, allowance| run.single(batch, message, datum.clone(), allowance))
+                self.whole(&schema, message, parts, |run, batch, allowance| run.single(batch, message, datum.clone(), allowance))
             }
             Framing::Bare(schema) => self
                 .whole(schema, message, parts, |run, batch, allowance| run.single(batch, message, range.clone(), allowance))
                 .map_err(|reason| reason.of_bare(payload)),
         }
+    }
+
+    /// The schema of an id, which is nearly always that of the message before.
+    fn by_id(&mut self, schemas: &ById, id: u32) -> Result<Arc<AlertSchema>, Reason> {
+        if let Some((_, schema)) = self.last_id.as_ref().filter(|(last, _)| *last == id) {
+            return Ok(schema.clone());
+        }
+        let schema = schemas.schema(id, &self.decode.store)?;
+        self.last_id = Some((id, schema.clone()));
+        Ok(schema)
     }
 
     /// What is known of the header of a container: compared, byte for byte, before anything is parsed.
@@ -131,13 +152,35 @@ impl<'a> Runs<'a> {
         result
     }
 
+    /// The rows of a part that can be what was written; the others become misfits. A container brings its own schema.
+    fn fitting(&mut self, part: AlertBatch) -> Result<Option<AlertBatch>, ArrowError> {
+        if matches!(self.decode.framing, Framing::Container) {
+            return Ok(Some(part));
+        }
+        let misfits = fit::misfits(&self.decode.survey, &part)?;
+        if misfits.is_empty() {
+            return Ok(Some(part));
+        }
+        let messages = &self.batch.messages;
+        self.misfits.extend(misfits.iter().filter_map(|(row, reason)| {
+            let index = messages.binary_search_by_key(&part.rows[*row].offset, |m| m.offset).ok()?;
+            Some((index, reason.clone()))
+        }));
+        if misfits.len() == part.rows.len() { Ok(None) } else { fit::without(part, &misfits).map(Some) }
+    }
+
+    /// Messages (their index in the batch) that decode with their schema but cannot have been written with it.
+    pub fn misfits(&self) -> &[(usize, Reason)] {
+        &self.misfits
+    }
+
     /// Ends the run that is open.
     pub fn close(&mut self, parts: &mut Parts) {
         let Some(mut run) = self.run.take() else { return };
         if !run.rows.is_empty() {
-            let part = run.finish(self.decode, self.batch);
+            let part = run.finish(self.decode, self.batch).and_then(|part| self.fitting(part));
             let failed = part.is_err();
-            parts.push(part);
+            parts.extend(part.transpose());
             if failed {
                 return;
             }

@@ -6,16 +6,22 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::builder::Builder;
 use super::positions::{Positions, fault, make_folder};
 use super::{SourceContext, manifest};
-use crate::alert::{Budget, Fault, Polled, RawMessage, Source, TopicPartition};
+use crate::alert::{Budget, Fault, Polled, RawMessage, Source, TopicPartition, Turnstile};
 use crate::config::FilesSource;
 
 /// A file larger than this is no packet of any survey, and would not fit beside others in an arena of 4 GiB.
 const LARGEST: u64 = 1 << 30;
+
+/// Bytes of a message that tell its schema: those of a Confluent frame.
+const FRAME: usize = 5;
+/// How long to wait before a held file is asked about again.
+const HELD_PAUSE: Duration = Duration::from_millis(10);
 
 /// Reads packets from files.
 #[derive(Debug)]
@@ -23,6 +29,9 @@ pub(super) struct Files {
     paths: Vec<PathBuf>,
     next: usize,
     builder: Builder,
+    turnstile: Turnstile,
+    /// How the next file begins, where its schema is waited for.
+    held: Option<Vec<u8>>,
     budget: Budget,
     positions: Positions,
 }
@@ -44,11 +53,19 @@ impl Files {
             ))
         })?;
         let origin = Arc::new(TopicPartition { topic: format!("{}.files", context.component).into(), partition: 0 });
+        let turnstile = Turnstile::new(context.gate, origin.clone());
         let builder = Builder::new(origin, context.generation, context.limits, Some(start), context.budget.arenas.clone());
-        Ok(Self { paths, next, builder, budget: context.budget, positions })
+        Ok(Self { paths, next, builder, turnstile, held: None, budget: context.budget, positions })
     }
 
-    fn read_next(&mut self) -> Result<(), Fault> {
+    /// Takes the next file into the batch. Returns whether it may be handed out; if not, it has to be asked for again.
+    fn read_next(&mut self) -> Result<bool, Fault> {
+        if let Some(beginning) = &self.held
+            && !self.turnstile.admits(Some(beginning))
+        {
+            return Ok(false);
+        }
+        self.held = None;
         let path = &self.paths[self.next];
         let unreadable = |e| {
             let why = fault(path, "can't read the packet", &e).message;
@@ -70,6 +87,12 @@ impl Files {
             arena.truncate(before);
             return Err(unreadable(e));
         }
+        let payload = &arena[before..];
+        if !self.turnstile.admits(Some(payload)) {
+            self.held = Some(payload[..payload.len().min(FRAME)].to_vec());
+            arena.truncate(before);
+            return Ok(false);
+        }
         let range = |i: usize| u32::try_from(i).expect("a batch is cut at 2 GiB and a file has at most 1 GiB");
         let payload = range(before)..range(arena.len());
         self.builder.push(RawMessage {
@@ -79,7 +102,7 @@ impl Files {
             ..RawMessage::default()
         });
         self.next += 1;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -88,10 +111,16 @@ impl Source for Files {
         let end = Instant::now() + patience;
         let due = |builder: &Builder| builder.deadline().is_some_and(|d| d <= Instant::now());
         while !self.builder.is_full() && !due(&self.builder) && self.next < self.paths.len() {
-            self.read_next()?;
+            if !self.read_next()? {
+                break;
+            }
         }
         if self.builder.is_empty() {
-            return Ok(Polled::End);
+            if self.held.is_none() {
+                return Ok(Polled::End);
+            }
+            thread::sleep(patience.min(HELD_PAUSE));
+            return Ok(Polled::Idle);
         }
         Ok(self.builder.cut_until(&self.budget, end).map_or(Polled::Idle, Polled::Batch))
     }
@@ -166,7 +195,7 @@ mod tests {
     use super::*;
     use crate::alert::{FaultKind, RawBatch};
     use crate::config::BatchLimits;
-    use crate::source::testing::{assert_contiguous, context, drain};
+    use crate::source::testing::{Nine, assert_contiguous, context, count, drain, poll_until};
 
     fn open(path: &Path, context: SourceContext) -> Files {
         Files::open(&FilesSource { path: path.to_path_buf() }, context).unwrap()
@@ -233,6 +262,29 @@ mod tests {
         assert_eq!(files.next, 1);
         drop(all);
         assert_eq!(payloads(&drain(&mut files)).len(), 3);
+    }
+
+    #[test]
+    fn a_file_whose_schema_is_not_there_is_waited_for() {
+        let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for (name, id) in [("a", 8), ("b", 9), ("c", 8)] {
+            fs::write(folder.path().join(name), [&[0, 0, 0, 0, id][..], name.as_bytes()].concat()).unwrap();
+        }
+        let gate = Arc::new(Nine::default());
+        let mut context = context(state.path(), BatchLimits::default());
+        context.gate = Some(gate.clone());
+        let mut files = open(folder.path(), context);
+        let first = poll_until(&mut files, |b| count(b) == 1);
+        assert!(first[0].payload(&first[0].messages[0]).unwrap().ends_with(b"a"));
+        for _ in 0..3 {
+            assert!(matches!(files.poll(Duration::from_millis(1)).unwrap(), Polled::Idle));
+        }
+        gate.open();
+        let rest = drain(&mut files);
+        assert_contiguous(&rest, 1);
+        assert_eq!(count(&rest), 2);
+        drop(files);
+        assert!(gate.held.lock().unwrap().len() >= 3 && *gate.left.lock().unwrap() == [0]);
     }
 
     #[test]

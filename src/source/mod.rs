@@ -7,6 +7,7 @@
 //! of dead letters with gaps, each a batch of one message.
 //! **Invariant:** a payload is copied once, out of the client library (or the file) into the arena of its batch.
 //! **Invariant:** what is read and not handed out is bounded: nothing more is read while a batch waits for the byte budget.
+//! **Invariant:** a message that the gate holds keeps its place: its partition waits with it, the others go on.
 //!
 //! Sources that are not Kafka name themselves as a topic: `COMPONENT.files` and `COMPONENT.simulated`.
 
@@ -19,11 +20,12 @@ mod positions;
 mod simulator;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use kafka::{NewestError, newest};
 pub use letters::{Extent, LetterTopic, TopicLetter};
 
-use crate::alert::{Budget, Fault, Source};
+use crate::alert::{Budget, Fault, Gate, Source};
 use crate::config::{self, BatchLimits};
 use crate::ledger::Ledger;
 
@@ -44,6 +46,8 @@ pub struct SourceContext {
     pub state: PathBuf,
     /// Bytes that the client library's queues may hold together.
     pub queue_bytes: u64,
+    /// Asked before a message is taken into a batch; without one every message is.
+    pub gate: Option<Arc<dyn Gate>>,
 }
 
 /// Opens the source that the configuration asks for, at the position that was committed last.

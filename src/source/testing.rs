@@ -4,10 +4,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::SourceContext;
-use crate::alert::{Budget, Polled, RawBatch, Source, TopicPartition};
+use crate::alert::{Admission, Budget, Gate, Polled, RawBatch, Source, TopicPartition};
 use crate::config::BatchLimits;
 use crate::ledger::{Ledger, SinkId};
 
@@ -26,6 +28,36 @@ pub(super) fn context(state: &Path, limits: BatchLimits) -> SourceContext {
         generation: 1,
         state: state.to_path_buf(),
         queue_bytes: 64 << 20,
+        gate: None,
+    }
+}
+
+/// A gate that holds what is framed with the id 9 until it is opened.
+#[derive(Debug, Default)]
+pub(super) struct Nine {
+    open: AtomicBool,
+    /// Partitions that were held, and those that were left.
+    pub(super) held: Mutex<Vec<i32>>,
+    pub(super) left: Mutex<Vec<i32>>,
+}
+
+impl Nine {
+    pub(super) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+}
+
+impl Gate for Nine {
+    fn admit(&self, origin: &Arc<TopicPartition>, id: u32) -> Admission {
+        if id != 9 || self.open.load(Ordering::Acquire) {
+            return Admission::Always;
+        }
+        self.held.lock().unwrap().push(origin.partition);
+        Admission::Hold
+    }
+
+    fn leave(&self, origin: &TopicPartition) {
+        self.left.lock().unwrap().push(origin.partition);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod kafka;
 pub mod oracle;
 pub mod python;
 pub mod random;
+pub mod registry;
 pub mod run;
 pub mod scratch;
 pub mod simulator;

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::scratch::{Process, Scratch};
 use super::{cached, root, skip, tail};
 
 /// A Python with everything in `tests/python/requirements.txt`.
@@ -35,6 +36,13 @@ impl Python {
         let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{script} is not content:\n{}\n{}", tail(&said, 20), tail(&wrong, 40));
         serde_json::from_str(&said).unwrap_or_else(|e| panic!("{script} did not print JSON ({e}):\n{}", tail(&said, 20)))
+    }
+
+    /// Starts a script of `tests/python` that goes on until it is dropped.
+    pub fn spawn<S: AsRef<OsStr>>(&self, scratch: &Scratch, script: &str, arguments: impl IntoIterator<Item = S>) -> Process {
+        scratch.spawn(script, &self.program, |command| {
+            command.arg(root().join("tests/python").join(script)).args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+        })
     }
 }
 

@@ -95,6 +95,7 @@ fn survey() -> Arc<config::Survey> {
         none_numbers: Vec::new(),
         schemas: Vec::new(),
         fields: BTreeMap::new(),
+        schema_ids: BTreeMap::new(),
     })
 }
 

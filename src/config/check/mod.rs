@@ -2,6 +2,7 @@
 //! at once.
 
 mod claims;
+mod decode;
 mod paths;
 mod sinks;
 mod source;
@@ -15,7 +16,7 @@ pub use paths::{Surroundings, look, normal, read};
 pub use source::security;
 
 use super::at::{At, Place};
-use super::checked::{BatchLimits, Decode, Framing, Pipeline, Service, Settings, Step, StepKind, Survey};
+use super::checked::{BatchLimits, Pipeline, Service, Settings, Step, StepKind, Survey};
 use super::problem::{ConfigError, Problem, Shown};
 use super::raw;
 use super::spots::{Spot, Spots};
@@ -169,7 +170,7 @@ impl Checker<'_> {
         }
         let survey = self.survey(&raw.survey);
         let source = self.source(index, &name, &raw.source);
-        let decode = self.decode(raw.decode.as_ref());
+        let decode = self.decode(raw.decode.as_ref(), survey.as_deref());
         let batch = self.batch(raw.batch.as_ref(), service);
         let steps = self.steps(index, &raw.steps);
         let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive));
@@ -180,7 +181,7 @@ impl Checker<'_> {
         let decode = decode?;
         Some(Pipeline {
             name,
-            survey: with_schemas(survey?, &decode),
+            survey: decode::with_schemas(survey?, &decode),
             source: source?,
             decode,
             batch,
@@ -220,87 +221,6 @@ impl Checker<'_> {
         };
         self.surveys.insert(wanted.value.clone(), found.clone());
         found
-    }
-
-    fn decode(&mut self, raw: Option<&At<raw::Decode>>) -> Option<Decode> {
-        let Some(At { value: raw, place }) = raw else { return Some(Decode { framing: Framing::Container }) };
-        let framing = raw.framing.as_ref().map_or(raw::Format::Container, |framing| framing.value);
-        for (given, key, belongs) in
-            [(&raw.schemas, "schemas", raw::Format::Confluent), (&raw.schema, "schema", raw::Format::Bare)]
-        {
-            if let Some(given) = given
-                && framing != belongs
-            {
-                let wanted = if belongs == raw::Format::Bare { "bare" } else { "confluent" };
-                let help = format!("write `framing: {wanted}`, or remove `{key}`");
-                self.problem(given.place, format!("`{key}` belongs to the framing `{wanted}`"), help);
-                return None;
-            }
-        }
-        let place = raw.framing.as_ref().map_or(*place, |framing| framing.place);
-        let framing = match framing {
-            raw::Format::Container => Framing::Container,
-            raw::Format::Confluent => {
-                let Some(folder) = &raw.schemas else {
-                    let help = "add `schemas: FOLDER` with files named by schema id, such as `900.avsc`";
-                    self.problem(place, "the framing `confluent` needs schemas", help);
-                    return None;
-                };
-                Framing::Confluent(self.schemas(folder)?)
-            }
-            raw::Format::Bare => {
-                let Some(file) = &raw.schema else {
-                    self.problem(place, "the framing `bare` needs a schema", "add `schema: FILE` with the JSON text of a schema");
-                    return None;
-                };
-                let path = self.input(file, "schema")?;
-                Framing::Bare(self.schema(file.place, &path)?)
-            }
-        };
-        Some(Decode { framing })
-    }
-
-    /// The schemas of a folder by the id in their names.
-    fn schemas(&mut self, folder: &At<String>) -> Option<BTreeMap<u32, Arc<str>>> {
-        let path = self.input(folder, "folder of schemas")?;
-        let entries = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.problem(folder.place, format!("cannot read the folder {}: {error}", path.display()), "");
-                return None;
-            }
-        };
-        let mut schemas = BTreeMap::new();
-        for entry in entries.flatten() {
-            let file = entry.path();
-            let is_schema = file.extension().is_some_and(|ending| ending == "avsc");
-            let id = file.file_stem().and_then(|stem| stem.to_str()?.parse::<u32>().ok());
-            if let Some(id) = id.filter(|_| is_schema) {
-                schemas.insert(id, self.schema(folder.place, &file)?);
-            }
-        }
-        if schemas.is_empty() {
-            let help = "name each file by its schema id, such as `900.avsc`";
-            self.problem(folder.place, format!("no schema in {}", path.display()), help);
-            return None;
-        }
-        Some(schemas)
-    }
-
-    fn schema(&mut self, place: Place, file: &Path) -> Option<Arc<str>> {
-        let text = match read(file) {
-            Ok(text) => text,
-            Err(problem) => {
-                self.problem(place, problem.message, problem.help);
-                return None;
-            }
-        };
-        if let Err(reason) = survey::json(&text) {
-            let help = "a schema is the JSON text of an Avro record";
-            self.problem(place, format!("{} is not JSON: {reason}", file.display()), help);
-            return None;
-        }
-        Some(Arc::from(text))
     }
 
     fn batch(&mut self, raw: Option<&raw::Batch>, service: &Service) -> BatchLimits {
@@ -389,15 +309,4 @@ impl Checker<'_> {
     fn angle(&mut self, angle: &At<Angle>) -> Option<f64> {
         self.unit(angle.place, units::angle(&angle.value.0))
     }
-}
-
-/// A survey without known schemas takes those that the messages are decoded with: ids grow with versions.
-fn with_schemas(survey: Arc<Survey>, decode: &Decode) -> Arc<Survey> {
-    let schemas: Vec<Arc<str>> = match &decode.framing {
-        _ if !survey.schemas.is_empty() => return survey,
-        Framing::Container => return survey,
-        Framing::Confluent(schemas) => schemas.values().cloned().collect(),
-        Framing::Bare(schema) => vec![schema.clone()],
-    };
-    Arc::new(Survey { schemas, ..(*survey).clone() })
 }

@@ -142,7 +142,8 @@ impl Checker<'_> {
         (self.problems.len() == before).then_some(properties)
     }
 
-    fn property(&mut self, key: &str, value: &raw::Property, place: Place) -> Option<String> {
+    /// The value of a property, its reference resolved.
+    pub(super) fn property(&mut self, key: &str, value: &raw::Property, place: Place) -> Option<String> {
         match value {
             raw::Property::Text(text) => Some(text.clone()),
             raw::Property::AsWritten => Some(self.text[place.offset..place.offset + place.len].to_owned()),

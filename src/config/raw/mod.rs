@@ -2,10 +2,12 @@
 //! `config reference` and the JSON Schema are made from them. Checking and defaults are in `check`.
 
 mod profile;
+mod registry;
 mod sinks;
 mod source;
 
 pub use profile::{Brightness, Clock, FieldMeaning, Paths, Profile};
+pub use registry::{Registry, Then};
 pub use sinks::{Archive, Backup, Codec, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write};
 pub use source::{Begin, Kafka, Properties, Property, Simulator, Source};
 
@@ -31,7 +33,7 @@ pub struct File {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// Folder of what the process keeps for itself: positions of file sources, dead letters, schemas that it gave an id. The
+    /// Folder of what the process keeps for itself: positions of file sources, dead letters, schemas by their ids. The
     /// default is where the system's packages keep the state of services.
     #[schemars(extend("default" = checked::Service::default().data))]
     pub data: Option<At<String>>,
@@ -107,8 +109,13 @@ pub struct Decode {
     /// How a message holds its Avro datum. The default is the only framing that needs nothing else to be known.
     #[schemars(extend("default" = "container"))]
     pub framing: Option<At<Format>>,
-    /// Folder of schemas for `confluent`: files named by their id, `900.avsc`, each with everything that it refers to.
+    /// Folder of schemas for `confluent`: files named by their id, `900.avsc`, each with everything that it refers to. They
+    /// win over those that the survey's profile knows. Default: none.
     pub schemas: Option<At<String>>,
+    /// Registry that is asked for the schemas of `confluent` that are neither in the folder nor in the survey's profile: once
+    /// for each id, for they are kept in `service.data`. While it can't be asked, partitions that need it wait. Default: none,
+    /// and a message with an unknown id is a dead letter.
+    pub registry: Option<At<Registry>>,
     /// File of the one schema for `bare`.
     pub schema: Option<At<String>>,
 }

@@ -53,10 +53,16 @@ pub struct Profile {
     #[schemars(extend("default" = []))]
     pub none_numbers: Vec<f64>,
     /// Files of known schemas, oldest first: conditions are checked against the newest before anything starts. Relative to
-    /// the folder of the profile. Default: those of `decode`, otherwise conditions are checked by the first alert.
+    /// the folder of the profile. Default: `schema_ids` and those of `decode`, otherwise conditions are checked by the first alert.
     #[serde(default)]
     #[schemars(extend("default" = []))]
     pub schemas: Vec<At<String>>,
+    /// Files of schemas by the ids that they have in the survey's registry, so that `confluent` messages with these ids are
+    /// decoded without asking anyone; relative to the folder of the profile. Ids grow with versions: where there are no
+    /// `schemas`, these are taken for them. Default: none.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>", extend("default" = {}))]
+    pub schema_ids: BTreeMap<u32, At<String>>,
     /// What fields mean: a path, such as `candidate.ra` or, in an array of records, `prv_candidates.jd`, with a `unit` (in the
     /// spelling of VOUnit: `deg`, `mag`, `nJy`), a `doc` (a sentence) or both. Readers of the archive are shown them. A path that
     /// a schema does not have is passed over. Default: none, and readers see names and types alone.

@@ -55,6 +55,10 @@ fn every_codec_and_several_blocks_of_several_records() {
     packed.write_all(&datum(77, "compressed by bzip2")).unwrap();
     messages.push(container(JSON, "bzip2", &[(1, &packed.finish().unwrap())]));
     expected.push((77, "compressed by bzip2".to_owned()));
+    let mut packed = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    packed.write_all(&datum(78, "compressed by xz")).unwrap();
+    messages.push(container(JSON, "xz", &[(1, &packed.finish().unwrap())]));
+    expected.push((78, "compressed by xz".to_owned()));
 
     let decode = containers();
     for _ in 0..2 {
@@ -66,9 +70,11 @@ fn every_codec_and_several_blocks_of_several_records() {
         let part = &decoded.parts[0];
         for (row, (id, text)) in expected.iter().enumerate() {
             assert_eq!(part.bytes(part.rows[row].datum), datum(*id, text));
-            assert_eq!(part.rows[row].offset, 100 + row as i64 / 5);
-            assert_eq!(part.rows[row].record as usize, row % 5);
-            assert_eq!(part.bytes(part.rows[row].message), messages[row / 5]);
+            // The last two have one record each.
+            let (message, record) = if row < 20 { (row / 5, row % 5) } else { (row - 16, 0) };
+            assert_eq!(part.rows[row].offset, 100 + message as i64);
+            assert_eq!(part.rows[row].record as usize, record);
+            assert_eq!(part.bytes(part.rows[row].message), messages[message]);
             assert_eq!(part.bytes(part.rows[row].key.unwrap()), b"key");
         }
     }
@@ -140,12 +146,25 @@ fn checksums_and_compressed_bytes_are_checked() {
     let decode = containers();
     let mut snappy = snap::raw::Encoder::new().compress_vec(&datum(1, "x")).unwrap();
     snappy.extend([1, 2, 3, 4]);
+    let mut packed = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    packed.write_all(&datum(1, "x")).unwrap();
+    let xz = packed.finish().unwrap();
+    let mut flipped = xz.clone();
+    flipped[xz.len() / 2] ^= 1;
+    let mut packed = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+    packed.write_all(&datum(1, "x")).unwrap();
+    let bzip2 = packed.finish().unwrap();
     for (codec, bytes, expected) in [
         ("snappy", &snappy[..], "decompressed by snappy: its checksum is wrong"),
         ("snappy", b"abc", "its checksum is missing"),
         ("deflate", b"\xff\xff\xff", "decompressed by deflate"),
         ("zstandard", b"\xff\xff\xff\xff\xff", "decompressed by zstandard"),
         ("bzip2", b"\xff\xff\xff\xff\xff", "decompressed by bzip2"),
+        ("xz", b"\xff\xff\xff\xff\xff", "decompressed by xz"),
+        ("xz", &xz[..xz.len() - 1], "decompressed by xz"),
+        ("xz", &flipped, "decompressed by xz"),
+        ("xz", &[&xz[..], b"more"].concat(), "4 bytes are left over after the compressed ones"),
+        ("bzip2", &[&bzip2[..], b"x"].concat(), "1 bytes are left over after the compressed ones"),
     ] {
         let told = refused(&decode, container(JSON, codec, &[(1, bytes)]));
         assert!(told.contains(expected), "{told} / {expected}");
@@ -161,14 +180,49 @@ fn bombs_are_stopped_before_they_grow() {
     let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bzip2.write_all(&zeros[..20 << 20]).unwrap();
     let zstandard = zstd::encode_all(&zeros[..], 1).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    xz.write_all(&zeros[..20 << 20]).unwrap();
     // A snappy block says itself how long it is.
     let snappy = [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0; 20]].concat();
-    for (codec, bytes) in
-        [("deflate", deflate.finish().unwrap()), ("bzip2", bzip2.finish().unwrap()), ("zstandard", zstandard), ("snappy", snappy)]
-    {
+    for (codec, bytes) in [
+        ("deflate", deflate.finish().unwrap()),
+        ("bzip2", bzip2.finish().unwrap()),
+        ("zstandard", zstandard),
+        ("snappy", snappy),
+        ("xz", xz.finish().unwrap()),
+    ] {
         let told = refused(&decode, container(JSON, codec, &[(1, &bytes)]));
         assert!(told.contains("a decompression bomb"), "{codec}: {told}");
     }
+}
+
+#[test]
+fn stamps_that_are_all_zero_are_no_bomb() {
+    let stamps =
+        r#"{"type": "record", "name": "a", "fields": [{"name": "candid", "type": "long"}, {"name": "stamps", "type": "bytes"}]}"#;
+    let datum = [long(5), sized(&vec![0; 900_000])].concat();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    xz.write_all(&datum).unwrap();
+    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    deflate.write_all(&datum).unwrap();
+    for (codec, bytes) in [("xz", xz.finish().unwrap()), ("deflate", deflate.finish().unwrap())] {
+        assert!(datum.len() / bytes.len() > 500, "{codec}: {}", bytes.len());
+        let decoded = containers().apply(&batch(&[container(stamps, codec, &[(1, &bytes)])])).unwrap();
+        assert_eq!(ids(&decoded), [5], "{codec}");
+    }
+}
+
+#[test]
+fn an_xz_block_that_wants_a_huge_window_is_refused() {
+    let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+    options.dict_size(1 << 29);
+    let mut filters = liblzma::stream::Filters::new();
+    filters.lzma2(&options);
+    let stream = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32).unwrap();
+    let mut packed = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+    packed.write_all(&datum(1, "x")).unwrap();
+    let told = refused(&containers(), container(JSON, "xz", &[(1, &packed.finish().unwrap())]));
+    assert!(told.contains("decompressed by xz") && told.contains("memory"), "{told}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod by_id;
 mod containers;
 pub mod differential;
 mod hostile;
@@ -70,6 +71,7 @@ pub fn survey() -> Survey {
         none_numbers: vec![-999.0],
         schemas: vec![],
         fields: BTreeMap::new(),
+        schema_ids: BTreeMap::new(),
     }
 }
 

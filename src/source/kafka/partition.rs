@@ -1,6 +1,6 @@
 //! One assigned partition: its queue, the batch that is being filled from it, and what of it was handed out and committed.
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use rdkafka::Message;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers};
+use rdkafka::message::{Headers, OwnedMessage};
 
 use super::context::{Context, Wake};
-use crate::alert::{Budget, Fault, Header, RawBatch, RawMessage, TopicPartition};
+use crate::alert::{Budget, Fault, Gate, Header, RawBatch, RawMessage, TopicPartition, Turnstile};
 use crate::source::builder::Builder;
 
 /// A partition that is ours.
@@ -29,6 +29,9 @@ pub(super) struct Partition {
 pub(super) struct Reader {
     queue: PartitionQueue<Context>,
     builder: Builder,
+    turnstile: Turnstile,
+    /// The next message, where its schema is waited for. Until then nothing more is taken from the queue.
+    held: Option<OwnedMessage>,
     /// Reading ends here, where the run is to end with the log.
     target: Option<i64>,
     at_end: bool,
@@ -50,13 +53,15 @@ impl Partition {
         consumer: &Arc<BaseConsumer<Context>>,
         wake: &Arc<Wake>,
         builder: Builder,
+        gate: Option<Arc<dyn Gate>>,
         committed: Option<i64>,
     ) -> Option<Self> {
         let origin = builder.origin().clone();
         let mut queue = consumer.split_partition_queue(&origin.topic, origin.partition)?;
         let bell = wake.clone();
         queue.set_nonempty_callback(move || bell.ring());
-        let reader = Reader { queue, builder, target: None, at_end: false, fresh: true };
+        let turnstile = Turnstile::new(gate, origin.clone());
+        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true };
         Some(Self { origin, reader: Some(reader), handed: None, committed })
     }
 
@@ -129,6 +134,15 @@ impl Reader {
         let mut read = Read::default();
         self.look_for_end();
         while !self.at_end && !self.builder.is_full() {
+            if let Some(held) = self.held.take() {
+                if !self.turnstile.admits(held.payload()) {
+                    self.held = Some(held);
+                    break;
+                }
+                push(&mut self.builder, &held);
+                self.look_for_end();
+                continue;
+            }
             match self.queue.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
                     let offset = message.offset();
@@ -147,6 +161,10 @@ impl Reader {
                         }
                     }
                     read.any = true;
+                    if !self.turnstile.admits(message.payload()) {
+                        self.held = Some(message.detach());
+                        break;
+                    }
                     push(&mut self.builder, &message);
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => self.at_end = true,
@@ -164,7 +182,7 @@ impl Reader {
     }
 }
 
-fn push(builder: &mut Builder, message: &BorrowedMessage<'_>) {
+fn push<M: Message>(builder: &mut Builder, message: &M) {
     let arena = builder.arena();
     let mut append = |bytes: &[u8]| {
         let start = arena.len();
@@ -185,10 +203,10 @@ fn push(builder: &mut Builder, message: &BorrowedMessage<'_>) {
 }
 
 /// The headers of a message.
-pub(in crate::source) fn headers(headers: &BorrowedHeaders) -> Vec<Header> {
+pub(in crate::source) fn headers<H: Headers>(headers: &H) -> Vec<Header> {
     // rdkafka panics over a name that is not UTF-8; a producer must not be able to stop us with one.
     let header = |i| {
-        catch_unwind(|| headers.try_get(i).map(|h| (h.key.to_string(), h.value.map(<[u8]>::to_vec))))
+        catch_unwind(AssertUnwindSafe(|| headers.try_get(i).map(|h| (h.key.to_string(), h.value.map(<[u8]>::to_vec)))))
             .ok()
             .flatten()
             .unwrap_or_else(|| ("(name is not UTF-8)".into(), None))

@@ -130,7 +130,8 @@ impl Kafka {
             position,
             self.context.budget.arenas.clone(),
         );
-        let mut partition = Partition::split(self.connection.consumer(), self.connection.wake(), builder, position)
+        let gate = self.context.gate.clone();
+        let mut partition = Partition::split(self.connection.consumer(), self.connection.wake(), builder, gate, position)
             .ok_or_else(|| Fault::environment(format!("{origin}: its queue can't be split off; joining again")))?;
         if let Some(reader) = partition.reader() {
             reader.set_target(target);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use crate::alert::{Fault, Polled, RawBatch, Source, TopicPartition};
 use crate::config::{BatchLimits, KafkaSource, Start};
 use crate::ledger::Handled;
 use crate::source::SourceContext;
-use crate::source::testing::{SINK, assert_contiguous, context, count, drain, poll_until};
+use crate::source::testing::{Nine, SINK, assert_contiguous, context, count, drain, poll_until};
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
@@ -398,4 +399,44 @@ fn more_partitions_than_planned_divide_the_queues_anew() {
     assert_contiguous(&batches, 0);
     let ends: BTreeMap<i32, i64> = batches.iter().map(|b| (b.token.origin.partition, b.token.span.end)).collect();
     assert_eq!((source.planned, ends), (4, (0..4).map(|p| (p, 10)).collect()));
+}
+
+#[test]
+fn a_message_without_a_schema_holds_its_partition_in_place_and_no_other() {
+    let cluster = cluster(2);
+    let brokers = cluster.bootstrap_servers();
+    let framed = |partition: i32, ids: &[u8]| {
+        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        let headers = || OwnedHeaders::new().insert(Header { key: "a", value: Some("b") });
+        for id in ids {
+            let payload = [0, 0, 0, 0, *id, 77];
+            let record = BaseRecord::to("t").partition(partition).key("k").payload(&payload[..]).headers(headers()).timestamp(5);
+            producer.send(record).map_err(|(e, _)| e).unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
+    };
+    framed(0, &[8, 9, 8, 9]);
+    framed(1, &[8, 8]);
+    let gate = Arc::new(Nine::default());
+    let here = SourceContext { gate: Some(gate.clone()), ..house(batches_of(100)) };
+    let mut source = Kafka::open(&config(&brokers, &[]), here).unwrap();
+    let before = poll_until(&mut source, |b| count(b) == 3);
+    framed(1, &[8, 8]);
+    let more = poll_until(&mut source, |b| count(b) == 2);
+    assert!(more.iter().all(|b| b.token.origin.partition == 1));
+    until("the held message to be asked for again", || {
+        assert!(matches!(source.poll(Duration::from_millis(5)).unwrap(), Polled::Idle));
+        gate.held.lock().unwrap().len() > 5
+    });
+    gate.open();
+    let after = poll_until(&mut source, |b| count(b) == 3);
+    assert_contiguous(&[before, more, after.clone()].concat(), 0);
+    let held = &after[0].messages[0];
+    assert_eq!((held.offset, held.timestamp, after[0].key(held)), (1, Some(5), Some(&b"k"[..])));
+    assert_eq!(after[0].payload(held), Some(&[0, 0, 0, 0, 9, 77][..]));
+    assert_eq!(held.headers, [("a".to_string(), Some(b"b".to_vec()))]);
+    drop(source);
+    let left: HashSet<i32> = gate.left.lock().unwrap().iter().copied().collect();
+    assert_eq!(left, HashSet::from([0, 1]));
+    assert!(gate.held.lock().unwrap().iter().all(|p| *p == 0));
 }

@@ -110,14 +110,16 @@ impl Kafka {
         self.ends(topic).iter().map(|(low, high)| u64::try_from(high - low).unwrap()).sum()
     }
 
-    /// What a group has committed, by partition; `None` where nothing.
+    /// What a group has committed, by partition; `None` where nothing. The first group of a broker takes it a while to look after.
     pub fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
         let mut config = self.client();
         let consumer: BaseConsumer = config.set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
         let partitions = self.ends(topic).len();
         list.add_partition_range(topic, 0, i32::try_from(partitions).unwrap() - 1);
-        let found = consumer.committed_offsets(list, Duration::from_secs(20)).unwrap();
+        let found = await_for(&format!("the commits of {group}"), Duration::from_secs(30), || {
+            consumer.committed_offsets(list.clone(), Duration::from_secs(20)).ok()
+        });
         found.elements().iter().map(|e| if let Offset::Offset(o) = e.offset() { Some(o) } else { None }).collect()
     }
 
