@@ -20,7 +20,7 @@ use crate::avro::AlertSchema;
 use crate::config::{self, DeadLetters, Settings};
 use crate::decode::Decode;
 use crate::filter::FilterError;
-use crate::ledger::{Ledger, SinkId, Totals};
+use crate::ledger::{Ledger, Percentiles, SinkId, Totals};
 use crate::letters::{FolderLetters, LetterSink};
 pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport};
@@ -93,8 +93,9 @@ pub struct Summary {
     pub published: PublishReport,
     /// What was archived.
     pub archived: Arc<ArchiveCounts>,
-    /// Time from reading to durable in every sink: median, 99th percentile, longest; milliseconds.
-    pub latency: [f64; 3],
+    /// How long alerts took until readers of a sink find them, by what the sink does: `archived`, `published`. Counted from
+    /// the timestamps of messages that come from Kafka, from reading for all others.
+    pub latency: Vec<(&'static str, Percentiles)>,
 }
 
 impl Pipeline {
@@ -160,7 +161,10 @@ impl Pipeline {
             steps: self.chain.report(),
             published: self.published.report(),
             archived: self.archived.clone(),
-            latency: ledger.latency(),
+            latency: [("published", PUBLISH), ("archived", ARCHIVE)]
+                .into_iter()
+                .filter_map(|(what, sink)| Some((what, ledger.latency(sink)?)))
+                .collect(),
         }
     }
 
@@ -249,7 +253,8 @@ impl Pipeline {
             queue_bytes: self.memory / 4,
         };
         let source = source::open(&self.config.source, context)?;
-        let parts = SourceParts { shell, source, edge: Edge::new(decode), stop: generation.stop_flag() };
+        let timed = matches!(self.config.source, config::Source::Kafka(_));
+        let parts = SourceParts { shell, source, edge: Edge::new(decode), timed, stop: generation.stop_flag() };
         generation.set_source(SourceActor::start_in(&arbiter, parts));
         generation.started("source");
         Ok(())

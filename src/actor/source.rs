@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 
@@ -29,6 +29,8 @@ pub struct SourceParts {
     pub source: Box<dyn Source>,
     /// The stage below.
     pub edge: Edge<RawBatch>,
+    /// Whether the timestamps of messages tell when they were sent, so that latency counts from then and not from reading.
+    pub timed: bool,
     /// Set by the supervisor: read no more.
     pub stop: Arc<AtomicBool>,
 }
@@ -100,6 +102,9 @@ impl SourceActor {
                 let batches = if suspected { one_by_one(&batch) } else { vec![batch] };
                 for batch in batches {
                     self.parts.shell.ledger.begin(&batch.token, batch.messages.len() as u64);
+                    if self.parts.timed {
+                        self.parts.shell.ledger.sent_before(&batch.token, ages(&batch, SystemTime::now()));
+                    }
                     self.guarded(|parts| parts.shell.injector.strike(parts.shell.stage, batch.span()))?;
                     self.in_hand.push_back(batch);
                 }
@@ -132,6 +137,12 @@ impl SourceActor {
         }
         self.guarded(|parts| parts.source.commit(&watermarks, last))
     }
+}
+
+/// How old each message is, milliseconds: one list a batch. Without a timestamp it is new, with one ahead of our clock below 0.
+fn ages(batch: &RawBatch, now: SystemTime) -> Box<[f32]> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
+    batch.messages.iter().map(|m| m.timestamp.map_or(0.0, |sent| (now - sent as f64) as f32)).collect()
 }
 
 /// A batch cut into batches of one message whose spans together are the span of the whole.
@@ -198,6 +209,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::alert::{Permit, RawMessage, TopicPartition};
+
+    #[test]
+    fn the_age_of_a_message_is_counted_from_its_timestamp() {
+        let origin = Arc::new(TopicPartition { topic: "t".into(), partition: 0 });
+        let messages = [Some(1000), None, Some(2500)].map(|timestamp| RawMessage { timestamp, ..RawMessage::default() }).to_vec();
+        let token = Token { origin, span: Span { start: 0, end: 3 }, generation: 1 };
+        let batch = RawBatch { token, arena: Vec::<u8>::new().into(), messages, permit: Arc::new(Permit::unbounded()) };
+        assert_eq!(*ages(&batch, UNIX_EPOCH + Duration::from_millis(2000)), [1000.0, 0.0, -500.0]);
+    }
 
     #[test]
     fn a_suspected_batch_is_cut_without_a_gap() {

@@ -219,7 +219,8 @@ impl Rig {
                 given: self.given.clone(),
                 kept_alive: self.kept_alive.clone(),
             };
-            let parts = SourceParts { shell, source: Box::new(source), edge: Edge::new(decode), stop: generation.stop_flag() };
+            let (source, edge, stop) = (Box::new(source), Edge::new(decode), generation.stop_flag());
+            let parts = SourceParts { shell, source, edge, timed: false, stop };
             generation.set_source(SourceActor::start_in(&arbiter, parts));
             generation.started("source");
             Ok(())

@@ -357,6 +357,9 @@ impl ArchiveSink {
         if pending.files == 0
             && let Some(done) = self.pending.remove(&number)
         {
+            if done.handled.archived > 0 {
+                self.context.ledger.arrived(self.context.sink, &done.token);
+            }
             self.context.ledger.acknowledge(self.context.sink, &done.token, done.handled);
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::usage;
 use crate::actor::End;
+use crate::ledger::Percentiles;
 use crate::pipeline::Summary;
 
 /// A run of all components of a file.
@@ -68,6 +69,9 @@ impl Report {
             }
             for output in &c.published.outputs {
                 println!("  published to {}: {} messages, {} bytes", output.topic, output.messages, output.bytes);
+            }
+            for (what, Percentiles { p50, p99, max }) in &c.latency {
+                println!("  {what} after {p50:.1} ms at the median, {p99:.1} ms for 99 of 100, {max:.1} ms at most");
             }
             if let Some(cause) = &c.outcome.cause {
                 println!(
@@ -134,6 +138,11 @@ fn component(c: &Summary) -> Value {
                 "matched_alerts": s.matched_alerts, "matches": s.matches, "not_tried": s.not_tried })
         })
         .collect();
+    let latency: serde_json::Map<String, Value> = c
+        .latency
+        .iter()
+        .map(|(what, Percentiles { p50, p99, max })| ((*what).to_owned(), json!({ "p50": p50, "p99": p99, "max": max })))
+        .collect();
     json!({
         "name": c.name,
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
@@ -142,6 +151,6 @@ fn component(c: &Summary) -> Value {
         "files": c.archived.files.load(Relaxed), "bytes": c.archived.bytes.load(Relaxed),
         "quarantined": c.archived.quarantined.load(Relaxed),
         "published": published, "steps": steps,
-        "latency_ms": { "p50": c.latency[0], "p99": c.latency[1], "max": c.latency[2] },
+        "latency_ms": latency,
     })
 }

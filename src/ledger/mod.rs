@@ -12,4 +12,4 @@ mod latency;
 
 pub use book::{Book, Handled, SinkId, Totals};
 pub use handle::Ledger;
-pub use latency::Latency;
+pub use latency::{Latency, Percentiles};
