@@ -33,6 +33,8 @@ const LETTERS: SinkId = SinkId(2);
 
 /// Batches that a mailbox holds. Few: what waits costs memory and latency, and the window of the pool smooths the rest.
 const MAILBOX: usize = 4;
+/// The same of a sink. Many: while one sink writes out a file the others go on, and what waits is bounded by the byte budget.
+const SINK_MAILBOX: usize = 1024;
 
 /// A component that can't be started as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +207,7 @@ impl Pipeline {
         for (stage, id, sink) in sinks {
             let (shell, arbiter) = generation.place(stage)?;
             let letters = self.letters.clone();
-            let parts = SinkParts { shell, sink, id, accounts: id == accounts, letters, mailbox: MAILBOX };
+            let parts = SinkParts { shell, sink, id, accounts: id == accounts, letters, mailbox: SINK_MAILBOX };
             edges.push(Edge::new(SinkActor::start_in(&arbiter, parts)));
             generation.started(stage);
         }

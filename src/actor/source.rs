@@ -14,9 +14,9 @@ use super::transform::catch;
 use super::{Alive, Edge, Event, Replay, Shell};
 use crate::alert::{Fault, FaultKind, Polled, RawBatch, Source, Span, Token};
 
-/// How long a poll may wait for messages.
-const PATIENCE: Duration = Duration::from_millis(5);
-/// How long the source rests when the stage below is full.
+/// How long a poll may wait for messages. Longer than the rest after it, in which messages are not seen.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long the source rests after a poll without a message, or when the stage below is full.
 const REST: Duration = Duration::from_millis(1);
 /// How often watermarks are committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);

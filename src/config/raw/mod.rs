@@ -72,8 +72,10 @@ pub struct Component {
     pub source: At<Source>,
     /// How messages are framed and where their schemas are.
     pub decode: Option<At<Decode>>,
-    /// How the source cuts batches: whichever limit is reached first.
+    /// How the source cuts batches while others are in flight: whichever limit is reached first.
     pub batch: Option<Batch>,
+    /// When so much of the stream fails that it is held.
+    pub breaker: Option<Breaker>,
     /// What is done to each alert, in this order. Every alert is archived; one that a step stops takes no further step and
     /// is not published. Default: none.
     #[serde(default)]
@@ -121,8 +123,8 @@ pub struct Batch {
     /// Bytes of a batch at most. The default stays in the caches of a processor.
     #[schemars(extend("default" = show_size(checked::BatchLimits::default().bytes as u64)))]
     pub bytes: Option<At<Size>>,
-    /// How long a batch waits for more after its first alert; `0 ms` waits for nothing. The default is what it adds to the
-    /// latency of a slow stream, below what anyone notices.
+    /// How long a batch waits for more after its first alert while others are in flight; `0 ms` waits for nothing. When none
+    /// are, none waits. The default is what it adds to the latency of a stream, below what anyone notices.
     #[schemars(extend("default" = show_time(checked::BatchLimits::default().linger)))]
     pub linger: Option<At<Time>>,
 }
