@@ -10,8 +10,8 @@ use std::sync::Arc;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::actor::{
-    Edge, Generation, Injector, Outcome, SinkActor, SinkParts, SourceActor, SourceParts, StopSignal, Supervision, TransformActor,
-    TransformParts, supervise,
+    Edge, End, Generation, Injector, Outcome, SinkActor, SinkParts, SourceActor, SourceParts, StopSignal, Supervision,
+    TransformActor, TransformParts, supervise,
 };
 use crate::alert::{Budget, Fault, LetterBox, Sink};
 pub use crate::archive::inventory;
@@ -20,7 +20,8 @@ use crate::avro::AlertSchema;
 use crate::config::{self, DeadLetters, Settings};
 use crate::decode::Decode;
 use crate::filter::FilterError;
-use crate::ledger::{Ledger, Percentiles, SinkId, Totals};
+use crate::hold::{Hold, HoldContext};
+use crate::ledger::{Breaker, Ledger, Percentiles, SinkId, Totals};
 use crate::letters::{FolderLetters, LetterSink};
 pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport};
@@ -70,6 +71,7 @@ pub struct Pipeline {
     memory: u64,
     fingerprint: String,
     supervision: Supervision,
+    hold: Hold,
     pool: Arc<ThreadPool>,
     letters: Arc<dyn LetterBox>,
     chain: Arc<Chain>,
@@ -85,6 +87,8 @@ pub struct Summary {
     pub name: String,
     /// How its run went.
     pub outcome: Outcome,
+    /// Why the breaker holds the stream and what to do about it, if it does.
+    pub held: Option<String>,
     /// The sums.
     pub totals: Totals,
     /// The sums by partition.
@@ -126,13 +130,24 @@ impl Pipeline {
                 Arc::new(TopicLetters::open(&config.name, brokers, topic, properties)?)
             }
         };
-        let state = service.data.join(&config.name);
+        let state = service.home(&config.name);
+        let hold = Hold::open(
+            Breaker::new(config.breaker.share, u64::from(config.breaker.of)),
+            HoldContext {
+                component: config.name.clone(),
+                folder: state.clone(),
+                configuration: settings.fingerprint.clone(),
+                file: settings.file.clone(),
+            },
+        )
+        .map_err(Fault::from)?;
         let published = ReportHandle::new(&config.publish);
         Ok(Self {
             config,
             memory,
             fingerprint: settings.fingerprint.clone(),
             supervision,
+            hold,
             pool,
             letters,
             chain,
@@ -148,16 +163,27 @@ impl Pipeline {
         self.supervision.ledger.clone()
     }
 
+    /// The breaker's hold, to tell of it.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.hold.clone()
+    }
+
     /// Runs until the source ends, a stop is asked for, or nothing helps any more. Blocks the thread.
     #[must_use]
     pub fn run(&self) -> Summary {
         // The arbiters of the generations belong to this system; it needs no turn of its own.
         let _system = actix::System::new();
-        let outcome = supervise(&self.supervision, |generation| self.build(generation));
+        let mut outcome = supervise(&self.supervision, |generation| self.build(generation));
+        let held = self.hold.told();
+        if outcome.end == End::Finished && held.is_some() {
+            outcome.end = End::Held;
+        }
         let ledger = &self.supervision.ledger;
         Summary {
             name: self.config.name.clone(),
             outcome,
+            held,
             totals: ledger.totals(),
             partitions: ledger.partitions(),
             steps: self.chain.report(),
@@ -213,7 +239,7 @@ impl Pipeline {
         }
 
         let (shell, arbiter) = generation.place("process")?;
-        let chain = self.chain.clone();
+        let (chain, hold) = (self.chain.clone(), self.hold.clone());
         let process = TransformActor::start_in(
             &arbiter,
             TransformParts {
@@ -222,14 +248,15 @@ impl Pipeline {
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
-                done: Arc::new(|_| {}),
+                done: Arc::new(move |processed| hold.count(0, processed.letters.iter().filter(|l| l.stage == "process"))),
                 edges,
             },
         )?;
         generation.started("process");
 
         let (shell, arbiter) = generation.place("decode")?;
-        let (framing, survey, counted) = (self.config.decode.framing.clone(), self.config.survey.clone(), ledger.clone());
+        let (framing, survey) = (self.config.decode.framing.clone(), self.config.survey.clone());
+        let (counted, hold) = (ledger.clone(), self.hold.clone());
         let decode = TransformActor::start_in(
             &arbiter,
             TransformParts {
@@ -238,7 +265,10 @@ impl Pipeline {
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
-                done: Arc::new(move |decoded| counted.decoded(&decoded.token, decoded.alerts() as u64)),
+                done: Arc::new(move |decoded| {
+                    counted.decoded(&decoded.token, decoded.alerts() as u64);
+                    hold.count(decoded.alerts(), decoded.letters.iter());
+                }),
                 edges: vec![Edge::new(process)],
             },
         )?;
@@ -256,7 +286,9 @@ impl Pipeline {
         };
         let source = source::open(&self.config.source, context)?;
         let timed = matches!(self.config.source, config::Source::Kafka(_));
-        let parts = SourceParts { shell, source, edge: Edge::new(decode), timed, stop: generation.stop_flag() };
+        let (hold, finite, stop) = (self.hold.clone(), self.config.source.is_finite(), generation.stop_flag());
+        let held = Arc::new(move || hold.is_held());
+        let parts = SourceParts { shell, source, edge: Edge::new(decode), timed, held, finite, stop };
         generation.set_source(SourceActor::start_in(&arbiter, parts));
         generation.started("source");
         Ok(())

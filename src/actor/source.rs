@@ -31,6 +31,10 @@ pub struct SourceParts {
     pub edge: Edge<RawBatch>,
     /// Whether the timestamps of messages tell when they were sent, so that latency counts from then and not from reading.
     pub timed: bool,
+    /// Whether the stream is held: then nothing is read until it is not any more.
+    pub held: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the source ends by itself; where it is held it has ended.
+    pub finite: bool,
     /// Set by the supervisor: read no more.
     pub stop: Arc<AtomicBool>,
 }
@@ -92,6 +96,11 @@ impl SourceActor {
             if !std::mem::replace(&mut self.told, true) {
                 let _ = self.parts.shell.events.send(Event::Ended);
             }
+            self.guarded(|parts| parts.source.keep_alive())?;
+            return Ok(PATIENCE);
+        }
+        if (self.parts.held)() {
+            self.ended = self.parts.finite;
             self.guarded(|parts| parts.source.keep_alive())?;
             return Ok(PATIENCE);
         }

@@ -2,6 +2,7 @@
 //!
 //! May depend on everything but the stages; they are reached through `pipeline`.
 
+mod breaker;
 pub mod config;
 mod demo;
 mod report;
@@ -53,6 +54,11 @@ enum Command {
     Demo(demo::Args),
     /// Run the components of a configuration file until they end or a stop is asked for.
     Run(run::Args),
+    /// See which streams are held because too much of them failed, and let them go on.
+    Breaker {
+        #[command(subcommand)]
+        what: breaker::Command,
+    },
     /// Check a configuration file without starting anything.
     Validate {
         /// The configuration file.
@@ -91,6 +97,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Breaker { what } => breaker::run(&what),
         Command::Validate { file } => validate::run(&file),
         Command::Config { what: ConfigCommand::Schema } => config::schema(),
         Command::Config { what: ConfigCommand::Reference } => config::reference(),

@@ -79,6 +79,9 @@ impl Report {
                     c.outcome.generations, c.outcome.rebuilt
                 );
             }
+            if let Some(held) = &c.held {
+                eprintln!("error: {}: {held}", c.name);
+            }
             for (origin, p) in c.partitions.iter().filter(|(_, p)| p.imbalance > 0) {
                 eprintln!("error: {origin}: {} alerts are not accounted for; please report this", p.imbalance);
             }
@@ -91,6 +94,7 @@ impl Report {
         let one = |c: &Summary| match c.outcome.end {
             End::GaveUp => super::exit::GAVE_UP,
             End::CutShort => super::exit::CUT_SHORT,
+            End::Held => super::exit::FAILED,
             End::Finished | End::Stopped if c.totals.imbalance > 0 => super::exit::FAILED,
             End::Finished | End::Stopped => super::exit::OK,
         };
@@ -145,6 +149,7 @@ fn component(c: &Summary) -> Value {
         .collect();
     json!({
         "name": c.name,
+        "held": c.held,
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
         "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,

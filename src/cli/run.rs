@@ -55,8 +55,7 @@ pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
         .map(|i| Pipeline::prepare(settings, i, stop.clone(), pool.clone()).map_err(|e| refuse(settings, i, &e)))
         .collect::<Result<_, _>>()?;
     let started = Instant::now();
-    let ledgers = pipelines.iter().map(Pipeline::ledger).collect();
-    let status = Status::start(ledgers);
+    let status = Status::start(pipelines.iter().map(|p| (p.ledger(), p.hold())).collect());
     let summaries = std::thread::scope(|scope| {
         let threads: Vec<_> = pipelines.iter().map(|p| scope.spawn(|| p.run())).collect();
         threads.into_iter().map(|t| t.join()).collect::<Result<Vec<_>, _>>()

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::hold::Hold;
 use crate::ledger::{Ledger, Totals};
 
 /// Shows the line until it is dropped; shows nothing where the output is no terminal.
@@ -17,33 +18,37 @@ pub struct Status {
 }
 
 impl Status {
-    /// Starts to show what the ledgers hold.
+    /// Starts to show what the ledgers hold, and which streams are held.
     #[must_use]
-    pub fn start(ledgers: Vec<Ledger>) -> Self {
+    pub fn start(components: Vec<(Ledger, Hold)>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         if !io::stderr().is_terminal() {
             return Self { done, thread: None };
         }
         let ended = done.clone();
-        let thread = std::thread::spawn(move || show(&ledgers, &ended));
+        let thread = std::thread::spawn(move || show(&components, &ended));
         Self { done, thread: Some(thread) }
     }
 }
 
-fn show(ledgers: &[Ledger], ended: &AtomicBool) {
+fn show(components: &[(Ledger, Hold)], ended: &AtomicBool) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}") {
         bar.set_style(style);
     }
     let (mut before, mut since) = (0, Instant::now());
     while !ended.load(Ordering::Acquire) {
-        let sums: Vec<Totals> = ledgers.iter().map(Ledger::totals).collect();
+        let sums: Vec<Totals> = components.iter().map(|(ledger, _)| ledger.totals()).collect();
         let sum = |f: fn(&Totals) -> u64| sums.iter().map(f).sum::<u64>();
         let alerts = sum(|t| t.alerts);
         let rate = (alerts - before) as f64 / since.elapsed().as_secs_f64().max(1e-3);
         (before, since) = (alerts, Instant::now());
-        let open: usize = ledgers.iter().map(|l| l.open(None)).sum();
-        bar.set_message(format!("{alerts} alerts durable, {rate:.0}/s, {} dead-lettered, {open} batches open", sum(|t| t.dead)));
+        let open: usize = components.iter().map(|(ledger, _)| ledger.open(None)).sum();
+        let held: String = components.iter().filter_map(|(_, hold)| hold.told()).map(|told| format!("; {told}")).collect();
+        bar.set_message(format!(
+            "{alerts} alerts durable, {rate:.0}/s, {} dead-lettered, {open} batches open{held}",
+            sum(|t| t.dead)
+        ));
         bar.tick();
         std::thread::park_timeout(Duration::from_millis(500));
     }

@@ -54,6 +54,14 @@ impl Default for Service {
     }
 }
 
+impl Service {
+    /// Folder of what a component keeps for itself.
+    #[must_use]
+    pub fn home(&self, component: &str) -> PathBuf {
+        self.data.join(component)
+    }
+}
+
 /// One component of type `pipeline`: source, steps, archive, output.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
@@ -67,6 +75,8 @@ pub struct Pipeline {
     pub decode: Decode,
     /// How the source cuts batches.
     pub batch: BatchLimits,
+    /// When so much fails that the stream is held.
+    pub breaker: Breaker,
     /// What is done to each alert, in order.
     pub steps: Vec<Step>,
     /// Where alerts are kept.
@@ -94,6 +104,21 @@ impl Default for BatchLimits {
     }
 }
 
+/// When so much fails that the stream is held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Breaker {
+    /// Share of the alerts that may fail, 0 to 1; 1 turns it off.
+    pub share: f64,
+    /// Alerts that the share is of: the latest.
+    pub of: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { share: 0.5, of: 1000 }
+    }
+}
+
 /// Where alerts come from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -103,6 +128,18 @@ pub enum Source {
     Files(FilesSource),
     /// The built-in simulator.
     Simulator(SimulatorSource),
+}
+
+impl Source {
+    /// Whether it ends by itself.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Self::Kafka(kafka) => kafka.until_end,
+            Self::Files(_) => true,
+            Self::Simulator(simulator) => simulator.count.is_some(),
+        }
+    }
 }
 
 /// Topics of a Kafka cluster.

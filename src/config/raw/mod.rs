@@ -129,6 +129,22 @@ pub struct Batch {
     pub linger: Option<At<Time>>,
 }
 
+/// When so much of the stream fails that it is held. A held component reads nothing more and loses nothing, also over a restart;
+/// it goes on when it is started with a changed configuration, or after `skysluice breaker reset`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// Share of the alerts that may become dead letters in decoding and in the steps, 0 to 1; at more the stream is held. With 0
+    /// the first dead letter holds it, with 1 nothing does. The default is on: of an ordinary night hardly one in a thousand
+    /// alerts fails, with a schema that is not known all of them do, and a million dead letters are of use to no one.
+    #[schemars(extend("default" = checked::Breaker::default().share))]
+    pub share: Option<At<f64>>,
+    /// Alerts that the share is of: the latest, 1 to 10000000. Those that have not come yet count as good, so that a few bad
+    /// ones at the start hold nothing. The default is some seconds of an ordinary stream.
+    #[schemars(extend("default" = checked::Breaker::default().of))]
+    pub of: Option<At<u32>>,
+}
+
 /// One step.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
