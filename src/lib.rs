@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod config;
 pub mod durable;
 pub mod filter;
+pub mod hold;
 pub mod inspect;
 pub mod ledger;
 pub mod letters;

@@ -11,8 +11,8 @@ use arrow_array::{RecordBatch, TimestampMicrosecondArray};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::actor::{
-    Edge, Generation, Injector, Outcome, SinkActor, SinkParts, SourceActor, SourceParts, StopSignal, Supervision, TransformActor,
-    TransformParts, supervise,
+    Edge, End, Generation, Injector, Outcome, SinkActor, SinkParts, SourceActor, SourceParts, StopSignal, Supervision,
+    TransformActor, TransformParts, supervise,
 };
 use crate::alert::{
     AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Sink, Span, Token, TopicPartition,
@@ -26,7 +26,8 @@ use crate::config::{self, DeadLetters, Framing, Settings};
 use crate::decode::{self, Decode};
 use crate::durable::Way;
 use crate::filter::FilterError;
-use crate::ledger::{Ledger, SinkId, Totals};
+use crate::hold::{Hold, HoldContext};
+use crate::ledger::{Breaker, Ledger, Percentiles, SinkId, Totals};
 use crate::letters::{FolderLetters, LetterSink};
 pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport};
@@ -46,6 +47,8 @@ const BACKUP: SinkId = SinkId(3);
 
 /// Batches that a mailbox holds. Few: what waits costs memory and latency, and the window of the pool smooths the rest.
 const MAILBOX: usize = 4;
+/// The same of a sink. Many: while one sink writes out a file the others go on, and what waits is bounded by the byte budget.
+const SINK_MAILBOX: usize = 1024;
 
 /// A component that can't be started as it is configured.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +84,7 @@ pub struct Pipeline {
     memory: u64,
     fingerprint: String,
     supervision: Supervision,
+    hold: Hold,
     pool: Arc<ThreadPool>,
     letters: Arc<dyn LetterBox>,
     registry: Option<Arc<Registry>>,
@@ -98,6 +102,8 @@ pub struct Summary {
     pub name: String,
     /// How its run went.
     pub outcome: Outcome,
+    /// Why the breaker holds the stream and what to do about it, if it does.
+    pub held: Option<String>,
     /// The sums.
     pub totals: Totals,
     /// The sums by partition.
@@ -110,8 +116,9 @@ pub struct Summary {
     pub archived: Option<Arc<ArchiveCounts>>,
     /// What was backed up, where there is a backup.
     pub backed_up: Option<Arc<ArchiveCounts>>,
-    /// Time from reading to durable in every sink: median, 99th percentile, longest; milliseconds.
-    pub latency: [f64; 3],
+    /// How long alerts took until readers of a sink find them, by what the sink does: `archived`, `backed_up`, `published`.
+    /// Counted from the timestamps of messages that come from Kafka, from reading for all others.
+    pub latency: Vec<(&'static str, Percentiles)>,
 }
 
 impl Pipeline {
@@ -148,13 +155,24 @@ impl Pipeline {
             }
             _ => None,
         };
-        let state = service.data.join(&config.name);
+        let state = service.home(&config.name);
+        let hold = Hold::open(
+            Breaker::new(config.breaker.share, u64::from(config.breaker.of)),
+            HoldContext {
+                component: config.name.clone(),
+                folder: state.clone(),
+                configuration: settings.fingerprint.clone(),
+                file: settings.file.clone(),
+            },
+        )
+        .map_err(Fault::from)?;
         let published = ReportHandle::new(&config.publish);
         Ok(Self {
             config,
             memory,
             fingerprint: settings.fingerprint.clone(),
             supervision,
+            hold,
             pool,
             letters,
             registry,
@@ -184,23 +202,37 @@ impl Pipeline {
         self.registry.clone()
     }
 
+    /// The breaker's hold, to tell of it.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        self.hold.clone()
+    }
+
     /// Runs until the source ends, a stop is asked for, or nothing helps any more. Blocks the thread.
     #[must_use]
     pub fn run(&self) -> Summary {
         // The arbiters of the generations belong to this system; it needs no turn of its own.
         let _system = actix::System::new();
-        let outcome = supervise(&self.supervision, |generation| self.build(generation));
+        let mut outcome = supervise(&self.supervision, |generation| self.build(generation));
+        let held = self.hold.told();
+        if outcome.end == End::Finished && held.is_some() {
+            outcome.end = End::Held;
+        }
         let ledger = &self.supervision.ledger;
         Summary {
             name: self.config.name.clone(),
             outcome,
+            held,
             totals: ledger.totals(),
             partitions: ledger.partitions(),
             steps: self.chain.report(),
             published: self.published.report(),
             archived: self.config.archive.as_ref().map(|_| self.archived.clone()),
             backed_up: self.config.backup.as_ref().map(|_| self.backed_up.clone()),
-            latency: ledger.latency(),
+            latency: [("published", PUBLISH), ("archived", ARCHIVE), ("backed_up", BACKUP)]
+                .into_iter()
+                .filter_map(|(what, sink)| Some((what, ledger.latency(sink)?)))
+                .collect(),
         }
     }
 
@@ -265,13 +297,13 @@ impl Pipeline {
         for (stage, id, sink) in sinks {
             let (shell, arbiter) = generation.place(stage)?;
             let letters = self.letters.clone();
-            let parts = SinkParts { shell, sink, id, accounts: id == accounts, letters, mailbox: MAILBOX };
+            let parts = SinkParts { shell, sink, id, accounts: id == accounts, letters, mailbox: SINK_MAILBOX };
             edges.push(Edge::new(SinkActor::start_in(&arbiter, parts)));
             generation.started(stage);
         }
 
         let (shell, arbiter) = generation.place("process")?;
-        let chain = self.chain.clone();
+        let (chain, hold) = (self.chain.clone(), self.hold.clone());
         let process = TransformActor::start_in(
             &arbiter,
             TransformParts {
@@ -280,14 +312,15 @@ impl Pipeline {
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
-                done: Arc::new(|_| {}),
+                done: Arc::new(move |processed| hold.count(0, processed.letters.iter().filter(|l| l.stage == "process"))),
                 edges,
             },
         )?;
         generation.started("process");
 
         let (shell, arbiter) = generation.place("decode")?;
-        let (framing, survey, counted) = (self.config.decode.framing.clone(), self.config.survey.clone(), ledger.clone());
+        let (framing, survey) = (self.config.decode.framing.clone(), self.config.survey.clone());
+        let (counted, hold) = (ledger.clone(), self.hold.clone());
         let registry = self.registry.clone();
         let build = move || {
             let decode = Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))?;
@@ -304,7 +337,10 @@ impl Pipeline {
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
-                done: Arc::new(move |decoded| counted.decoded(&decoded.token, decoded.alerts() as u64)),
+                done: Arc::new(move |decoded| {
+                    counted.decoded(&decoded.token, decoded.alerts() as u64);
+                    hold.count(decoded.alerts(), decoded.letters.iter());
+                }),
                 edges: vec![Edge::new(process)],
             },
         )?;
@@ -322,7 +358,10 @@ impl Pipeline {
             gate: self.registry.clone().map(|registry| registry as Arc<dyn Gate>),
         };
         let source = source::open(&self.config.source, context)?;
-        let parts = SourceParts { shell, source, edge: Edge::new(decode), stop: generation.stop_flag() };
+        let timed = matches!(self.config.source, config::Source::Kafka(_));
+        let (hold, finite, stop) = (self.hold.clone(), self.config.source.is_finite(), generation.stop_flag());
+        let held = Arc::new(move || hold.is_held());
+        let parts = SourceParts { shell, source, edge: Edge::new(decode), timed, held, finite, stop };
         generation.set_source(SourceActor::start_in(&arbiter, parts));
         generation.started("source");
         Ok(())

@@ -14,6 +14,8 @@ use crate::ledger::{Handled, SinkId};
 
 /// How often a sink looks at the clock, at delivery reports and at the wish to seal.
 const TICK: Duration = Duration::from_millis(10);
+/// The same while it waits for something: what it learns late is late for whoever waits for it.
+const SOON: Duration = Duration::from_millis(1);
 
 /// What a sink's actor is made of.
 pub struct SinkParts {
@@ -35,6 +37,8 @@ pub struct SinkParts {
 pub struct SinkActor {
     parts: SinkParts,
     failed: bool,
+    /// Whether a tick is on its way before the regular one.
+    soon: bool,
     _alive: Alive,
 }
 
@@ -42,13 +46,38 @@ impl SinkActor {
     /// Starts the actor in an arbiter.
     pub fn start_in(arbiter: &ArbiterHandle, parts: SinkParts) -> Addr<Self> {
         let alive = Alive::new(&parts.shell);
-        start_bounded(arbiter, parts.mailbox, move || Self { parts, failed: false, _alive: alive })
+        start_bounded(arbiter, parts.mailbox, move || Self { parts, failed: false, soon: false, _alive: alive })
     }
 
     fn guarded(&mut self, call: impl FnOnce(&mut SinkParts) -> Result<(), Fault>) -> Result<(), Fault> {
         let watch = self.parts.shell.watch.clone();
         let _busy = watch.busy();
         catch(|| call(&mut self.parts))
+    }
+
+    fn tick(&mut self) {
+        if self.failed {
+            return;
+        }
+        let seal = self.parts.shell.ledger.seal_asked();
+        let result = self.guarded(|parts| {
+            parts.sink.tick(Instant::now())?;
+            if seal { parts.sink.seal() } else { Ok(()) }
+        });
+        if let Err(fault) = result {
+            self.fail(fault);
+        }
+    }
+
+    fn tick_soon(&mut self, ctx: &mut Context<Self>) {
+        if !self.soon && !self.failed && self.parts.sink.is_waiting() {
+            self.soon = true;
+            ctx.run_later(SOON, |actor, ctx| {
+                actor.soon = false;
+                actor.tick();
+                actor.tick_soon(ctx);
+            });
+        }
     }
 
     fn fail(&mut self, fault: Fault) {
@@ -80,18 +109,9 @@ impl Actor for SinkActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(TICK, |actor, _| {
-            if actor.failed {
-                return;
-            }
-            let seal = actor.parts.shell.ledger.seal_asked();
-            let result = actor.guarded(|parts| {
-                parts.sink.tick(Instant::now())?;
-                if seal { parts.sink.seal() } else { Ok(()) }
-            });
-            if let Err(fault) = result {
-                actor.fail(fault);
-            }
+        ctx.run_interval(TICK, |actor, ctx| {
+            actor.tick();
+            actor.tick_soon(ctx);
         });
     }
 }
@@ -99,7 +119,7 @@ impl Actor for SinkActor {
 impl Handler<Mail<Decoded>> for SinkActor {
     type Result = ();
 
-    fn handle(&mut self, Mail(batch): Mail<Decoded>, _: &mut Self::Context) {
+    fn handle(&mut self, Mail(batch): Mail<Decoded>, ctx: &mut Self::Context) {
         if self.failed {
             return;
         }
@@ -110,5 +130,6 @@ impl Handler<Mail<Decoded>> for SinkActor {
             }
             self.fail(fault);
         }
+        self.tick_soon(ctx);
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 
@@ -14,9 +14,9 @@ use super::transform::catch;
 use super::{Alive, Edge, Event, Replay, Shell};
 use crate::alert::{Fault, FaultKind, Polled, RawBatch, Source, Span, Token};
 
-/// How long a poll may wait for messages.
-const PATIENCE: Duration = Duration::from_millis(5);
-/// How long the source rests when the stage below is full.
+/// How long a poll may wait for messages. Longer than the rest after it, in which messages are not seen.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long the source rests after a poll without a message, or when the stage below is full.
 const REST: Duration = Duration::from_millis(1);
 /// How often watermarks are committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
@@ -29,6 +29,12 @@ pub struct SourceParts {
     pub source: Box<dyn Source>,
     /// The stage below.
     pub edge: Edge<RawBatch>,
+    /// Whether the timestamps of messages tell when they were sent, so that latency counts from then and not from reading.
+    pub timed: bool,
+    /// Whether the stream is held: then nothing is read until it is not any more.
+    pub held: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the source ends by itself; where it is held it has ended.
+    pub finite: bool,
     /// Set by the supervisor: read no more.
     pub stop: Arc<AtomicBool>,
 }
@@ -93,6 +99,11 @@ impl SourceActor {
             self.guarded(|parts| parts.source.keep_alive())?;
             return Ok(PATIENCE);
         }
+        if (self.parts.held)() {
+            self.ended = self.parts.finite;
+            self.guarded(|parts| parts.source.keep_alive())?;
+            return Ok(PATIENCE);
+        }
         let polled = self.guarded(|parts| parts.source.poll(PATIENCE))?;
         match polled {
             Polled::Batch(batch) => {
@@ -100,6 +111,9 @@ impl SourceActor {
                 let batches = if suspected { one_by_one(&batch) } else { vec![batch] };
                 for batch in batches {
                     self.parts.shell.ledger.begin(&batch.token, batch.messages.len() as u64);
+                    if self.parts.timed {
+                        self.parts.shell.ledger.sent_before(&batch.token, ages(&batch, SystemTime::now()));
+                    }
                     self.guarded(|parts| parts.shell.injector.strike(parts.shell.stage, batch.span()))?;
                     self.in_hand.push_back(batch);
                 }
@@ -132,6 +146,12 @@ impl SourceActor {
         }
         self.guarded(|parts| parts.source.commit(&watermarks, last))
     }
+}
+
+/// How old each message is, milliseconds: one list a batch. Without a timestamp it is new, with one ahead of our clock below 0.
+fn ages(batch: &RawBatch, now: SystemTime) -> Box<[f32]> {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3;
+    batch.messages.iter().map(|m| m.timestamp.map_or(0.0, |sent| (now - sent as f64) as f32)).collect()
 }
 
 /// A batch cut into batches of one message whose spans together are the span of the whole.
@@ -198,6 +218,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::alert::{Permit, RawMessage, TopicPartition};
+
+    #[test]
+    fn the_age_of_a_message_is_counted_from_its_timestamp() {
+        let origin = Arc::new(TopicPartition { topic: "t".into(), partition: 0 });
+        let messages = [Some(1000), None, Some(2500)].map(|timestamp| RawMessage { timestamp, ..RawMessage::default() }).to_vec();
+        let token = Token { origin, span: Span { start: 0, end: 3 }, generation: 1 };
+        let batch = RawBatch { token, arena: Vec::<u8>::new().into(), messages, permit: Arc::new(Permit::unbounded()) };
+        assert_eq!(*ages(&batch, UNIX_EPOCH + Duration::from_millis(2000)), [1000.0, 0.0, -500.0]);
+    }
 
     #[test]
     fn a_suspected_batch_is_cut_without_a_gap() {

@@ -39,6 +39,8 @@ pub struct Supervision {
 pub enum End {
     /// The source ended and all of it is durable.
     Finished,
+    /// The breaker held a source that would have ended by itself; what it gave until then is durable.
+    Held,
     /// A stop was asked for and everything read is durable.
     Stopped,
     /// A stop was asked for, and not everything was durable in time; it will be read again.

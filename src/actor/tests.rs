@@ -151,6 +151,8 @@ struct Rig {
     sink: Hook<Decoded>,
     given: Arc<AtomicI64>,
     kept_alive: Arc<AtomicUsize>,
+    held: Arc<AtomicBool>,
+    finite: bool,
     seen: Arc<Seen>,
     ledger: Ledger,
     built: Mutex<Vec<&'static str>>,
@@ -165,6 +167,8 @@ impl Rig {
             sink: Arc::new(|_| Ok(())),
             given: Arc::default(),
             kept_alive: Arc::default(),
+            held: Arc::default(),
+            finite: true,
             seen: Arc::default(),
             ledger: Ledger::default(),
             built: Mutex::default(),
@@ -219,7 +223,10 @@ impl Rig {
                 given: self.given.clone(),
                 kept_alive: self.kept_alive.clone(),
             };
-            let parts = SourceParts { shell, source: Box::new(source), edge: Edge::new(decode), stop: generation.stop_flag() };
+            let (source, edge, stop) = (Box::new(source), Edge::new(decode), generation.stop_flag());
+            let (held, finite) = (self.held.clone(), self.finite);
+            let held = Arc::new(move || held.load(Ordering::SeqCst));
+            let parts = SourceParts { shell, source, edge, timed: false, held, finite, stop };
             generation.set_source(SourceActor::start_in(&arbiter, parts));
             generation.started("source");
             Ok(())
@@ -383,4 +390,55 @@ fn faults_to_inject_are_parsed_and_strike_once() {
     assert!(injector.strike("decode", span(6)).is_ok());
     assert!(std::panic::catch_unwind(|| injector.strike("decode", span(7))).is_err());
     assert!(Injector::parse("archive=melt@2").is_err());
+}
+
+#[test]
+fn a_held_stream_stands_still_and_goes_on_where_it_stood() {
+    let rig = Rig { finite: false, ..Rig::new(500) };
+    let (held, given, kept_alive) = (rig.held.clone(), rig.given.clone(), rig.kept_alive.clone());
+    let at = Arc::new(AtomicI64::new(0));
+    let standing = at.clone();
+    // Held from the 20th batch on, from inside as the breaker does it, and released from outside.
+    let (trip, count) = (rig.held.clone(), AtomicUsize::new(0));
+    let rig = Rig {
+        transform: Arc::new(move |_| {
+            trip.fetch_or(count.fetch_add(1, Ordering::SeqCst) == 20, Ordering::SeqCst);
+            Ok(())
+        }),
+        ..rig
+    };
+    let release = std::thread::spawn(move || {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !held.load(Ordering::SeqCst) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let alive = kept_alive.load(Ordering::SeqCst);
+        while kept_alive.load(Ordering::SeqCst) < alive + 5 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        standing.store(given.load(Ordering::SeqCst), Ordering::SeqCst);
+        held.store(false, Ordering::SeqCst);
+    });
+    assert_eq!(rig.run().end, End::Finished);
+    release.join().unwrap();
+    let stood = at.load(Ordering::SeqCst);
+    assert!((21..50).contains(&stood), "{stood} batches were given until the stream was held");
+    assert_eq!(rig.seen.rows.lock().unwrap().len(), 500);
+}
+
+#[test]
+fn a_held_source_that_would_end_by_itself_ends_with_what_it_has_given() {
+    let rig = Rig::new(500);
+    let trip = rig.held.clone();
+    let rig = Rig {
+        transform: Arc::new(move |batch| {
+            trip.fetch_or(batch.token.span.start >= 100, Ordering::SeqCst);
+            Ok(())
+        }),
+        ..rig
+    };
+    assert_eq!(rig.run().end, End::Finished);
+    let rows = rig.seen.rows.lock().unwrap().len();
+    assert!((110..500).contains(&rows), "{rows} alerts came through");
+    assert_eq!(rig.ledger.open(None), 0);
 }

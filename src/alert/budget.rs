@@ -52,6 +52,12 @@ impl Budget {
         self.account.used.load(Ordering::Acquire)
     }
 
+    /// Whether nothing is in flight: whoever gathers more for the stages below only loses time.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.used() == 0
+    }
+
     /// The limit in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {

@@ -73,6 +73,11 @@ pub trait Sink: Send {
     /// As [`Sink::accept`].
     fn tick(&mut self, now: Instant) -> Result<(), Fault>;
 
+    /// Whether something is on its way that the next [`Sink::tick`] may learn of: it comes sooner then.
+    fn is_waiting(&self) -> bool {
+        false
+    }
+
     /// Makes everything that is held durable now and acknowledges it.
     ///
     /// # Errors

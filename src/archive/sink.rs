@@ -435,6 +435,9 @@ impl<F: Format> HourlySink<F> {
         if pending.files == 0
             && let Some(done) = self.pending.remove(&number)
         {
+            if done.handled.archived > 0 {
+                self.context.ledger.arrived(self.context.sink, &done.token);
+            }
             let handled = if self.context.accounts { done.handled } else { Handled::default() };
             self.context.ledger.acknowledge(self.context.sink, &done.token, handled);
         }

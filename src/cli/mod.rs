@@ -4,6 +4,7 @@
 
 mod alert;
 mod archive;
+mod breaker;
 pub mod config;
 mod deadletter;
 mod demo;
@@ -58,6 +59,11 @@ enum Command {
     Demo(demo::Args),
     /// Run the components of a configuration file until they end or a stop is asked for.
     Run(run::Args),
+    /// See which streams are held because too much of them failed, and let them go on.
+    Breaker {
+        #[command(subcommand)]
+        what: breaker::Command,
+    },
     /// Check a configuration file without starting anything.
     Validate {
         /// The configuration file.
@@ -113,6 +119,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Breaker { what } => breaker::run(&what),
         Command::Validate { file } => validate::run(&file),
         Command::Archive { what } => archive::run(&what),
         Command::Deadletter(args) => deadletter::run(&args),

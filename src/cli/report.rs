@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::usage;
 use crate::actor::End;
+use crate::ledger::Percentiles;
 use crate::pipeline::{ArchiveCounts, Summary};
 
 /// A run of all components of a file.
@@ -75,11 +76,17 @@ impl Report {
             for output in &c.published.outputs {
                 println!("  published to {}: {} messages, {} bytes", output.topic, output.messages, output.bytes);
             }
+            for (what, Percentiles { p50, p99, max }) in &c.latency {
+                println!("  {what} after {p50:.1} ms at the median, {p99:.1} ms for 99 of 100, {max:.1} ms at most");
+            }
             if let Some(cause) = &c.outcome.cause {
                 println!(
                     "  generations: {}, stages rebuilt in place: {}, first fault: {cause}",
                     c.outcome.generations, c.outcome.rebuilt
                 );
+            }
+            if let Some(held) = &c.held {
+                eprintln!("error: {}: {held}", c.name);
             }
             for (origin, p) in c.partitions.iter().filter(|(_, p)| p.imbalance > 0) {
                 eprintln!("error: {origin}: {} alerts are not accounted for; please report this", p.imbalance);
@@ -93,6 +100,7 @@ impl Report {
         let one = |c: &Summary| match c.outcome.end {
             End::GaveUp => super::exit::GAVE_UP,
             End::CutShort => super::exit::CUT_SHORT,
+            End::Held => super::exit::FAILED,
             End::Finished | End::Stopped if c.totals.imbalance > 0 => super::exit::FAILED,
             End::Finished | End::Stopped => super::exit::OK,
         };
@@ -169,14 +177,20 @@ fn component(c: &Summary) -> Value {
         json!({ "files": b.files.load(Relaxed), "bytes": b.bytes.load(Relaxed), "rows": b.rows.load(Relaxed),
             "skipped": b.skipped.load(Relaxed), "quarantined": b.quarantined.load(Relaxed) })
     });
+    let latency: serde_json::Map<String, Value> = c
+        .latency
+        .iter()
+        .map(|(what, Percentiles { p50, p99, max })| ((*what).to_owned(), json!({ "p50": p50, "p99": p99, "max": max })))
+        .collect();
     json!({
         "name": c.name,
+        "held": c.held,
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
         "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
         "files": archived(|c| &c.files), "bytes": archived(|c| &c.bytes), "quarantined": archived(|c| &c.quarantined),
         "backup": backup,
         "published": published, "steps": steps, "partitions": partitions,
-        "latency_ms": { "p50": c.latency[0], "p99": c.latency[1], "max": c.latency[2] },
+        "latency_ms": latency,
     })
 }

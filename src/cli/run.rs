@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use super::report::Report;
-use super::status::Status;
+use super::status::{Status, Watched};
 use super::{exit, fail};
 use crate::actor::StopSignal;
 use crate::config::{self, Settings};
@@ -55,9 +55,8 @@ pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
         .map(|i| Pipeline::prepare(settings, i, stop.clone(), pool.clone()).map_err(|e| refuse(settings, i, &e)))
         .collect::<Result<_, _>>()?;
     let started = Instant::now();
-    let ledgers = pipelines.iter().map(Pipeline::ledger).collect();
-    let registries = pipelines.iter().filter_map(Pipeline::registry).collect();
-    let status = Status::start(ledgers, pipelines.iter().map(Pipeline::kept).collect(), registries);
+    let watched = |p: &Pipeline| Watched { ledger: p.ledger(), hold: p.hold(), kept: p.kept(), registry: p.registry() };
+    let status = Status::start(pipelines.iter().map(watched).collect());
     let summaries = std::thread::scope(|scope| {
         let threads: Vec<_> = pipelines.iter().map(|p| scope.spawn(|| p.run())).collect();
         threads.into_iter().map(|t| t.join()).collect::<Result<Vec<_>, _>>()

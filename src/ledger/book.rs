@@ -1,7 +1,9 @@
 //! The pure book of spans: begun by the source, acknowledged by the sinks, settled in order.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
+use super::{Latency, Percentiles};
 use crate::alert::{Token, TopicPartition};
 
 /// A sink, by its place in the pipeline.
@@ -54,6 +56,9 @@ struct Open {
     alerts: Option<u64>,
     waiting: u64,
     handled: Handled,
+    read: Instant,
+    /// How old each message was when it was read, milliseconds; empty where that is not known.
+    ages: Box<[f32]>,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +75,7 @@ pub struct Book {
     sinks: u64,
     partitions: HashMap<TopicPartition, Partition>,
     open: usize,
+    latency: HashMap<SinkId, Latency>,
 }
 
 impl Book {
@@ -83,16 +89,48 @@ impl Book {
         self.open = 0;
     }
 
-    /// A batch has been read.
-    pub fn begin(&mut self, token: &Token, messages: u64) {
+    /// A batch has been read, at the time `read`.
+    pub fn begin(&mut self, token: &Token, messages: u64, read: Instant) {
         if token.generation != self.generation {
             return;
         }
         let partition = self.partitions.entry((*token.origin).clone()).or_default();
-        let open = Open { end: token.span.end, messages, alerts: None, waiting: self.sinks, handled: Handled::default() };
+        let open = Open {
+            end: token.span.end,
+            messages,
+            alerts: None,
+            waiting: self.sinks,
+            handled: Handled::default(),
+            read,
+            ages: Box::default(),
+        };
         if partition.open.insert(token.span.start, open).is_none() {
             self.open += 1;
         }
+    }
+
+    /// Says how old each message of a batch was when it was read, milliseconds: latency counts from when they were sent.
+    pub fn sent_before(&mut self, token: &Token, ages: Box<[f32]>) {
+        if let Some(open) = self.find(token) {
+            open.ages = ages;
+        }
+    }
+
+    /// Rows of the batch have arrived where the readers of `sink` find them. Its messages count in the sink's latency.
+    pub fn arrived(&mut self, sink: SinkId, token: &Token, now: Instant) {
+        let Some(open) = find(&mut self.partitions, self.generation, token) else { return };
+        let since = now.saturating_duration_since(open.read).as_secs_f64() * 1e3;
+        let latency = self.latency.entry(sink).or_default();
+        if open.ages.is_empty() {
+            latency.add(since, open.messages);
+        }
+        open.ages.iter().for_each(|age| latency.add(f64::from(*age) + since, 1));
+    }
+
+    /// Times to [`Book::arrived`], from when a message was sent or, where that is not known, read.
+    #[must_use]
+    pub fn latency(&self, sink: SinkId) -> Option<Percentiles> {
+        self.latency.get(&sink)?.percentiles()
     }
 
     /// Decoding found this many alerts in the batch.
@@ -120,12 +158,7 @@ impl Book {
     }
 
     fn find(&mut self, token: &Token) -> Option<&mut Open> {
-        if token.generation != self.generation {
-            return None;
-        }
-        let open = self.partitions.get_mut(&*token.origin)?.open.get_mut(&token.span.start)?;
-        // A partition that is read again may have batches cut elsewhere: an answer for the old cut settles nothing.
-        (open.end == token.span.end).then_some(open)
+        find(&mut self.partitions, self.generation, token)
     }
 
     fn settle(&mut self, origin: &TopicPartition) -> bool {
@@ -189,9 +222,19 @@ impl Book {
     }
 }
 
+fn find<'a>(partitions: &'a mut HashMap<TopicPartition, Partition>, generation: u64, token: &Token) -> Option<&'a mut Open> {
+    if token.generation != generation {
+        return None;
+    }
+    let open = partitions.get_mut(&*token.origin)?.open.get_mut(&token.span.start)?;
+    // A partition that is read again may have batches cut elsewhere: an answer for the old cut settles nothing.
+    (open.end == token.span.end).then_some(open)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
@@ -203,6 +246,10 @@ mod tests {
         Token { origin, span: Span { start, end }, generation }
     }
 
+    fn begin(book: &mut Book, token: &Token, messages: u64) {
+        book.begin(token, messages, Instant::now());
+    }
+
     const ARCHIVE: SinkId = SinkId(0);
     const PUBLISH: SinkId = SinkId(1);
 
@@ -211,7 +258,7 @@ mod tests {
         let mut book = Book::default();
         book.start_generation(1, &[ARCHIVE, PUBLISH]);
         for (start, end) in [(0, 10), (10, 20)] {
-            book.begin(&token(start, end, 1), 10);
+            begin(&mut book, &token(start, end, 1), 10);
             book.decoded(&token(start, end, 1), 10);
         }
         let all = Handled { archived: 10, ..Handled::default() };
@@ -228,7 +275,7 @@ mod tests {
     fn acknowledgements_of_an_older_generation_are_ignored() {
         let mut book = Book::default();
         book.start_generation(1, &[ARCHIVE]);
-        book.begin(&token(0, 10, 1), 10);
+        begin(&mut book, &token(0, 10, 1), 10);
         book.start_generation(2, &[ARCHIVE]);
         assert!(!book.acknowledge(ARCHIVE, &token(0, 10, 1), Handled::default()));
         assert_eq!((book.watermarks(), book.open(None)), (vec![], 0));
@@ -238,8 +285,8 @@ mod tests {
     fn an_answer_for_a_batch_that_was_cut_elsewhere_settles_nothing() {
         let mut book = Book::default();
         book.start_generation(1, &[ARCHIVE]);
-        book.begin(&token(0, 5, 1), 5);
-        book.begin(&token(0, 10, 1), 10);
+        begin(&mut book, &token(0, 5, 1), 5);
+        begin(&mut book, &token(0, 10, 1), 10);
         assert!(!book.acknowledge(ARCHIVE, &token(0, 5, 1), Handled::default()));
         assert_eq!((book.watermarks(), book.open(None)), (vec![], 1));
     }
@@ -248,11 +295,40 @@ mod tests {
     fn an_alert_that_no_one_accounts_for_is_seen() {
         let mut book = Book::default();
         book.start_generation(1, &[ARCHIVE]);
-        book.begin(&token(0, 3, 1), 3);
+        begin(&mut book, &token(0, 3, 1), 3);
         book.decoded(&token(0, 3, 1), 3);
         book.bury(&token(0, 3, 1), 1);
         book.acknowledge(ARCHIVE, &token(0, 3, 1), Handled { archived: 1, ..Handled::default() });
         assert_eq!(book.totals().imbalance, 1);
+    }
+
+    #[test]
+    fn latency_counts_from_the_time_a_message_was_sent_to_its_arrival_in_each_sink() {
+        let (mut book, start) = (Book::default(), Instant::now());
+        let after = |ms| start + Duration::from_millis(ms);
+        book.start_generation(1, &[ARCHIVE, PUBLISH]);
+        book.begin(&token(0, 3, 1), 3, start);
+        book.sent_before(&token(0, 3, 1), Box::new([30.0, 20.0, 10.0]));
+        book.arrived(PUBLISH, &token(0, 3, 1), after(5));
+        book.arrived(ARCHIVE, &token(0, 3, 1), after(1000));
+        assert_eq!(book.latency(PUBLISH).map(|p| p.max), Some(35.0));
+        assert_eq!(book.latency(ARCHIVE).map(|p| p.max), Some(1030.0));
+        let middle = book.latency(PUBLISH).map_or(0.0, |p| p.p50);
+        assert!((middle / 25.0 - 1.0).abs() < 0.06, "{middle}");
+        assert_eq!(book.latency(SinkId(7)), None);
+    }
+
+    #[test]
+    fn where_no_one_knows_when_a_message_was_sent_latency_counts_from_reading() {
+        let (mut book, start) = (Book::default(), Instant::now());
+        book.start_generation(1, &[ARCHIVE]);
+        book.begin(&token(0, 3, 1), 3, start);
+        book.start_generation(2, &[ARCHIVE]);
+        book.arrived(ARCHIVE, &token(0, 3, 1), start + Duration::from_secs(9));
+        assert_eq!(book.latency(ARCHIVE), None, "a batch of an older generation");
+        book.begin(&token(0, 3, 2), 3, start);
+        book.arrived(ARCHIVE, &token(0, 3, 2), start + Duration::from_millis(7));
+        assert_eq!(book.latency(ARCHIVE).map(|p| (p.p50, p.max)), Some((7.0, 7.0)));
     }
 
     proptest! {
@@ -263,7 +339,7 @@ mod tests {
             let mut book = Book::default();
             book.start_generation(1, &[ARCHIVE, PUBLISH]);
             for i in 0..8 {
-                book.begin(&token(i * 5, i * 5 + 5, 1), 5);
+                begin(&mut book, &token(i * 5, i * 5 + 5, 1), 5);
                 book.decoded(&token(i * 5, i * 5 + 5, 1), 5);
             }
             let mut seen = [[false; 2]; 8];

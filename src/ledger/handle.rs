@@ -1,11 +1,11 @@
 //! The ledger as the stages hold it: the book behind a lock, the wish that everything be sealed, and waiting for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Book, Handled, Latency, SinkId, Totals};
+use super::{Book, Handled, Percentiles, SinkId, Totals};
 use crate::alert::{Token, TopicPartition};
 
 /// A shared handle. Clones are the same ledger.
@@ -20,14 +20,6 @@ struct Shared {
     moved: Condvar,
     seal: AtomicBool,
     settled: AtomicU64,
-    // When the open batches were begun, by origin and start; a batch that is read again begins anew.
-    begun: Mutex<Begun>,
-}
-
-#[derive(Debug, Default)]
-struct Begun {
-    times: HashMap<TopicPartition, BTreeMap<i64, (Instant, u64)>>,
-    latency: Latency,
 }
 
 impl Ledger {
@@ -40,27 +32,28 @@ impl Ledger {
     pub fn start_generation(&self, generation: u64, sinks: &[SinkId]) {
         self.shared.seal.store(false, Ordering::Release);
         self.book().start_generation(generation, sinks);
-        self.begun().times.clear();
         self.shared.moved.notify_all();
     }
 
-    /// See [`Book::begin`].
+    /// See [`Book::begin`]; it was read now.
     pub fn begin(&self, token: &Token, messages: u64) {
-        self.book().begin(token, messages);
-        let mut begun = self.begun();
-        let times = begun.times.entry((*token.origin).clone()).or_default();
-        times.insert(token.span.start, (Instant::now(), messages));
+        self.book().begin(token, messages, Instant::now());
     }
 
-    fn begun(&self) -> MutexGuard<'_, Begun> {
-        self.shared.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    /// See [`Book::sent_before`].
+    pub fn sent_before(&self, token: &Token, ages: Box<[f32]>) {
+        self.book().sent_before(token, ages);
     }
 
-    /// Times from reading to durable in every sink: median, 99th percentile, longest; milliseconds.
+    /// See [`Book::arrived`]; said before the batch is acknowledged.
+    pub fn arrived(&self, sink: SinkId, token: &Token) {
+        self.book().arrived(sink, token, Instant::now());
+    }
+
+    /// See [`Book::latency`].
     #[must_use]
-    pub fn latency(&self) -> [f64; 3] {
-        let begun = self.begun();
-        [0.5, 0.99, 1.0].map(|q| begun.latency.quantile(q))
+    pub fn latency(&self, sink: SinkId) -> Option<Percentiles> {
+        self.book().latency(sink)
     }
 
     /// See [`Book::decoded`].
@@ -75,23 +68,10 @@ impl Ledger {
 
     /// See [`Book::acknowledge`].
     pub fn acknowledge(&self, sink: SinkId, token: &Token, handled: Handled) {
-        let moved_to = {
-            let mut book = self.book();
-            if book.acknowledge(sink, token, handled) { book.watermark(&token.origin) } else { None }
-        };
-        let Some(watermark) = moved_to else { return };
-        {
-            let mut begun = self.begun();
-            let begun = &mut *begun;
-            if let Some(times) = begun.times.get_mut(&*token.origin) {
-                let open = times.split_off(&watermark);
-                for (since, messages) in std::mem::replace(times, open).into_values() {
-                    begun.latency.add(since.elapsed().as_secs_f64() * 1e3, messages);
-                }
-            }
+        if self.book().acknowledge(sink, token, handled) {
+            self.shared.settled.fetch_add(1, Ordering::AcqRel);
+            self.shared.moved.notify_all();
         }
-        self.shared.settled.fetch_add(1, Ordering::AcqRel);
-        self.shared.moved.notify_all();
     }
 
     /// A number that grows whenever a watermark moves: progress, and the sign that there is something to commit.

@@ -353,6 +353,8 @@ impl Work<'_> {
             component: std::mem::replace(&mut component.name, self.name.clone()),
             messages: round.messages.iter().map(|planned| planned.place.clone()).collect(),
         });
+        // Letters have failed before: that they fail again is told at the end, and holds nothing.
+        component.breaker.share = 1.0;
         match round.route {
             Route::All => {}
             Route::Archive => (component.publish, component.backup) = (Vec::new(), None),

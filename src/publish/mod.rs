@@ -260,6 +260,10 @@ impl Sink for PublishSink {
         self.drive(KafkaOutputs::handed_over, Duration::ZERO)
     }
 
+    fn is_waiting(&self) -> bool {
+        !self.clusters.iter().all(KafkaOutputs::done)
+    }
+
     fn seal(&mut self) -> Result<(), Fault> {
         for output in &mut self.outputs {
             if let Target::Files(files) = &mut output.target {

@@ -12,7 +12,7 @@ use crate::alert::{Arenas, Budget, RawBatch, RawMessage, Span, Token, TopicParti
 use crate::config::BatchLimits;
 
 /// How long to sleep between two looks at a budget that is used up: it has no way to wake anyone.
-const BUDGET_PAUSE: Duration = Duration::from_millis(1);
+pub(super) const BUDGET_PAUSE: Duration = Duration::from_millis(1);
 
 /// The batch of one partition that is being filled.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Builder {
     messages: Vec<RawMessage>,
     payload: usize,
     first: Option<Instant>,
+    /// Whether the batch is to be cut as it is.
+    hurried: bool,
     /// Running maximum of the arena's length, so that a batch is allocated once. It sinks by an eighth per batch: after a
     /// flood, the small batches of a trickle must not be charged to the budget as large ones.
     expected: usize,
@@ -53,6 +55,7 @@ impl Builder {
             messages: Vec::new(),
             payload: 0,
             first: None,
+            hurried: false,
             expected: 0,
         }
     }
@@ -96,9 +99,15 @@ impl Builder {
         self.messages.len() >= self.limits.alerts.max(1) || self.payload >= self.limits.bytes.min(2 << 30)
     }
 
+    /// The stages below have nothing to do: what is there waits for no more.
+    pub(super) fn hurry(&mut self) {
+        self.hurried = !self.is_empty();
+    }
+
     /// When the batch has to be cut, full or not.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.first.map(|first| first + self.limits.linger)
+        let linger = if self.hurried { Duration::ZERO } else { self.limits.linger };
+        self.first.map(|first| first + linger)
     }
 
     /// Bytes held.
@@ -120,6 +129,7 @@ impl Builder {
         self.start = Some(self.end);
         self.payload = 0;
         self.first = None;
+        self.hurried = false;
         Some(RawBatch {
             token: Token { origin: self.origin.clone(), span: Span { start, end: self.end }, generation: self.generation },
             arena: self.arenas.lend(std::mem::take(&mut self.arena)),
@@ -194,6 +204,20 @@ mod tests {
         assert!(!builder.is_full());
         put(&mut builder, 1, b"67890");
         assert!(builder.is_full());
+    }
+
+    #[test]
+    fn a_hurried_batch_is_due_at_once_and_the_next_one_waits_again() {
+        let mut builder = builder(limits(100, 1000), Some(0));
+        builder.hurry();
+        put(&mut builder, 0, b"x");
+        let soon = Instant::now() + Duration::from_secs(60);
+        assert!(builder.deadline().unwrap() > soon, "there was nothing to hurry");
+        builder.hurry();
+        assert!(builder.deadline().unwrap() < soon);
+        builder.cut(&Budget::new(1000)).unwrap();
+        put(&mut builder, 1, b"x");
+        assert!(builder.deadline().unwrap() > soon);
     }
 
     #[test]

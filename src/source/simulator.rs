@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use skysluice_simulator::{Simulator, SimulatorConfig, Target};
 
 use super::SourceContext;
-use super::builder::Builder;
+use super::builder::{BUDGET_PAUSE, Builder};
 use super::positions::{Positions, make_folder};
 use crate::alert::{Budget, Fault, Polled, RawMessage, Source, TopicPartition};
 use crate::config::SimulatorSource;
@@ -112,6 +112,12 @@ impl Simulated {
         }
     }
 
+    /// Nothing is in flight: what was made for each partition goes on as it is.
+    fn hurry(&mut self) {
+        self.partitions.iter_mut().for_each(|p| p.builder.hurry());
+        self.ready = self.partitions.iter().position(|p| !p.builder.is_empty());
+    }
+
     /// When there is something to do again.
     fn next_event(&self) -> Option<Instant> {
         let due = self.pace.as_ref().and_then(|pace| {
@@ -151,6 +157,9 @@ impl Source for Simulated {
             if self.ready.is_none() {
                 self.fill(Instant::now());
             }
+            if self.ready.is_none() && self.budget.is_idle() {
+                self.hurry();
+            }
             if let Some(ready) = self.ready {
                 let batch = self.partitions[ready].builder.cut_until(&self.budget, end);
                 if batch.is_some() {
@@ -165,7 +174,9 @@ impl Source for Simulated {
             if now >= end {
                 return Ok(Polled::Idle);
             }
-            let wake = self.next_event().map_or(end, |event| event.min(end));
+            let gathering = self.partitions.iter().any(|p| !p.builder.is_empty());
+            let look = if gathering { now + BUDGET_PAUSE } else { end };
+            let wake = self.next_event().map_or(look, |event| event.min(look)).min(end);
             std::thread::sleep(wake.saturating_duration_since(now));
         }
     }
@@ -287,6 +298,27 @@ mod tests {
         assert_eq!(count(&batches), 100);
         assert_contiguous(&batches, 0);
         assert!(took >= Duration::from_millis(190), "100 alerts at 500 per second came within {took:?}");
+    }
+
+    #[test]
+    fn batches_follow_the_load() {
+        let state = tempfile::tempdir().unwrap();
+        let limits = BatchLimits { alerts: 10, linger: Duration::from_secs(3600), ..BatchLimits::default() };
+        let context = context(state.path(), limits);
+        let budget = context.budget.clone();
+        let paced = SimulatorSource { rate: Some(1000.0), ..config(Some(100), 1) };
+        let mut source = Simulated::open(&paced, context).unwrap();
+        // Idle: what there is comes at once.
+        let first = poll_until(&mut source, |b| b.len() == 1);
+        assert!(count(&first) < 10);
+        drop(first);
+        // Something is in flight: only whole batches come, until the last.
+        let busy = budget.try_take(1).unwrap();
+        let full = poll_until(&mut source, |b| b.len() == 3);
+        assert_eq!(count(&full), 30);
+        drop((busy, full));
+        let last = drain(&mut source);
+        assert_eq!(last.last().unwrap().token.span.end, 100);
     }
 
     #[test]

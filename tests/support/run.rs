@@ -53,6 +53,20 @@ pub struct ComponentReport {
     /// By topic.
     #[serde(default)]
     pub published: BTreeMap<String, Published>,
+    /// How long alerts took to be `archived` and `published`, milliseconds.
+    #[serde(default)]
+    pub latency_ms: BTreeMap<String, Latency>,
+}
+
+/// Times, milliseconds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Latency {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
 }
 
 /// What was sent to a topic.

@@ -50,8 +50,8 @@ pub(crate) struct Component {
     pub(crate) files: u64,
     /// Bytes of them.
     pub(crate) bytes: u64,
-    /// From reading to durable in every sink.
-    pub(crate) latency_ms: Latency,
+    /// From the timestamps of messages, or from reading, to `archived` and to `published`.
+    pub(crate) latency_ms: BTreeMap<String, Latency>,
 }
 
 /// What was published to a topic.
@@ -159,11 +159,11 @@ mod tests {
 
     #[test]
     fn a_report_may_leave_things_out_and_say_more() {
-        let text = r#"{"components":[{"name":"a","alerts":3,"latency_ms":{"p50":1.5},"published":{"t":{"messages":2,"bytes":9}}}],
+        let text = r#"{"components":[{"name":"a","alerts":3,"latency_ms":{"archived":{"p50":1.5}},"published":{"t":{"messages":2,"bytes":9}}}],
             "seconds":2,"new":1}"#;
         let report: Report = serde_json::from_str(text).unwrap();
         assert_eq!((report.seconds, report.components[0].alerts), (2.0, 3));
-        assert_eq!(report.components[0].latency_ms, Latency { p50: Some(1.5), p99: None, max: None });
+        assert_eq!(report.components[0].latency_ms["archived"], Latency { p50: Some(1.5), p99: None, max: None });
         assert_eq!(report.components[0].published["t"].messages, 2);
         assert_eq!(serde_json::from_str::<Report>("{}").unwrap(), Report::default());
     }

@@ -1,5 +1,7 @@
 //! The JSON line of a run, and the medians of several.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -67,7 +69,8 @@ struct Measured {
     cpu_seconds: f64,
     cpu_us_per_alert: f64,
     max_rss_mib: f64,
-    latency_ms: Latency,
+    /// The worst of the components, by what was done with an alert.
+    latency_ms: BTreeMap<String, Latency>,
     archived: u64,
     skipped: u64,
     dead: u64,
@@ -89,10 +92,12 @@ pub(crate) fn run(subject: &Subject, run: &Run) -> Value {
     let wall_seconds = run.wall.as_secs_f64();
     let seconds = if run.report.seconds > 0.0 { run.report.seconds } else { wall_seconds };
     let per_alert = |value: f64| value / handled.max(1) as f64;
-    let worst = |what: fn(&Latency) -> Option<f64>| {
-        let values = run.report.components.iter().filter_map(|part| what(&part.latency_ms));
-        values.fold(None, |worst: Option<f64>, value| Some(worst.map_or(value, |worst| worst.max(value))))
-    };
+    let larger = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+    let mut latency_ms: BTreeMap<String, Latency> = BTreeMap::new();
+    for (what, of) in run.report.components.iter().flat_map(|part| &part.latency_ms) {
+        let worst = latency_ms.entry(what.clone()).or_default();
+        *worst = Latency { p50: larger(worst.p50, of.p50), p99: larger(worst.p99, of.p99), max: larger(worst.max, of.max) };
+    }
     let measured = Measured {
         rate_held: handled as f64 / seconds,
         seconds,
@@ -101,7 +106,7 @@ pub(crate) fn run(subject: &Subject, run: &Run) -> Value {
         cpu_seconds: run.cpu_seconds,
         cpu_us_per_alert: per_alert(run.cpu_seconds * 1e6),
         max_rss_mib: run.max_rss_bytes as f64 / f64::from(1 << 20),
-        latency_ms: Latency { p50: worst(|of| of.p50), p99: worst(|of| of.p99), max: worst(|of| of.max) },
+        latency_ms,
         archived,
         skipped,
         dead,
@@ -187,7 +192,7 @@ mod tests {
 
     fn measured(archived: u64) -> Value {
         let report = json!({
-            "components": [{ "name": "bench", "archived": archived, "dead": 5, "latency_ms": { "p50": 3.0, "p99": 40.0, "max": 80.0 },
+            "components": [{ "name": "bench", "archived": archived, "dead": 5, "latency_ms": { "archived": { "p50": 3.0, "p99": 40.0, "max": 80.0 } },
                 "files": 2, "bytes": 42_000_000, "published": { "a": { "messages": 3 }, "b": { "messages": 4 } } }],
             "seconds": 0.5, "generations": 1,
         });
@@ -206,7 +211,7 @@ mod tests {
             "generator_us_per_alert": 10.5,
             "rate_held": 2000.0, "seconds": 0.5, "rate_wall": 1250.0, "wall_seconds": 0.8,
             "cpu_seconds": 0.08, "cpu_us_per_alert": 80.0, "max_rss_mib": 300.0,
-            "latency_ms": { "p50": 3.0, "p99": 40.0, "max": 80.0 },
+            "latency_ms": { "archived": { "p50": 3.0, "p99": 40.0, "max": 80.0 } },
             "archived": 995, "skipped": 0, "dead": 5, "published": 7, "lost": 0, "duplicated": 0,
             "oracle": "sums of the program's own report: count - (archived + skipped + dead)",
             "files": 2, "archive_bytes": 42_000_000, "generations": 1,

@@ -16,7 +16,7 @@ pub use paths::{Surroundings, look, normal, read};
 pub use source::security;
 
 use super::at::{At, Place};
-use super::checked::{BatchLimits, Pipeline, Service, Settings, Step, StepKind, Survey};
+use super::checked::{BatchLimits, Breaker, Pipeline, Service, Settings, Step, StepKind, Survey};
 use super::problem::{ConfigError, Problem, Shown};
 use super::raw;
 use super::spots::{Spot, Spots};
@@ -172,10 +172,11 @@ impl Checker<'_> {
         let source = self.source(index, &name, &raw.source);
         let decode = self.decode(raw.decode.as_ref(), survey.as_deref());
         let batch = self.batch(raw.batch.as_ref(), service);
+        let breaker = self.breaker(raw.breaker.as_ref());
         let steps = self.steps(index, &raw.steps);
         let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive));
         let backup = raw.backup.as_ref().map(|backup| self.backup(index, backup));
-        let home = service.data.join(&name);
+        let home = service.home(&name);
         let publish = self.publish(index, &raw.publish, source.as_ref(), &home);
         let dead_letters = self.dead_letters(index, raw.dead_letters.as_ref(), source.as_ref(), &home);
         let decode = decode?;
@@ -185,6 +186,7 @@ impl Checker<'_> {
             source: source?,
             decode,
             batch,
+            breaker,
             steps,
             archive,
             backup,
@@ -239,6 +241,19 @@ impl Checker<'_> {
             bytes: bytes as usize,
             linger: self.time(raw.linger.as_ref(), default.linger),
         }
+    }
+
+    fn breaker(&mut self, raw: Option<&raw::Breaker>) -> Breaker {
+        let default = Breaker::default();
+        let Some(raw) = raw else { return default };
+        let share = raw.share.as_ref().map_or(default.share, |share| share.value);
+        if let Some(At { value, place }) = &raw.share
+            && !(0.0..=1.0).contains(value)
+        {
+            let help = format!("write 0 to 1, such as {}; 1 turns the breaker off", default.share);
+            self.problem(*place, format!("{value} is no share"), help);
+        }
+        Breaker { share, of: self.count(raw.of.as_ref(), default.of, 10_000_000) }
     }
 
     fn steps(&mut self, component: usize, raw: &[At<raw::Step>]) -> Vec<Step> {

@@ -74,8 +74,10 @@ pub struct Component {
     pub source: At<Source>,
     /// How messages are framed and where their schemas are.
     pub decode: Option<At<Decode>>,
-    /// How the source cuts batches: whichever limit is reached first.
+    /// How the source cuts batches while others are in flight: whichever limit is reached first.
     pub batch: Option<Batch>,
+    /// When so much of the stream fails that it is held.
+    pub breaker: Option<Breaker>,
     /// What is done to each alert, in this order. Every alert is archived; one that a step stops takes no further step and
     /// is not published. Default: none.
     #[serde(default)]
@@ -130,10 +132,26 @@ pub struct Batch {
     /// Bytes of a batch at most. The default stays in the caches of a processor.
     #[schemars(extend("default" = show_size(checked::BatchLimits::default().bytes as u64)))]
     pub bytes: Option<At<Size>>,
-    /// How long a batch waits for more after its first alert; `0 ms` waits for nothing. The default is what it adds to the
-    /// latency of a slow stream, below what anyone notices.
+    /// How long a batch waits for more after its first alert while others are in flight; `0 ms` waits for nothing. When none
+    /// are, none waits. The default is what it adds to the latency of a stream, below what anyone notices.
     #[schemars(extend("default" = show_time(checked::BatchLimits::default().linger)))]
     pub linger: Option<At<Time>>,
+}
+
+/// When so much of the stream fails that it is held. A held component reads nothing more and loses nothing, also over a restart;
+/// it goes on when it is started with a changed configuration, or after `skysluice breaker reset`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Breaker {
+    /// Share of the alerts that may become dead letters in decoding and in the steps, 0 to 1; at more the stream is held. With 0
+    /// the first dead letter holds it, with 1 nothing does. The default is on: of an ordinary night hardly one in a thousand
+    /// alerts fails, with a schema that is not known all of them do, and a million dead letters are of use to no one.
+    #[schemars(extend("default" = checked::Breaker::default().share))]
+    pub share: Option<At<f64>>,
+    /// Alerts that the share is of: the latest, 1 to 10000000. Those that have not come yet count as good, so that a few bad
+    /// ones at the start hold nothing. The default is some seconds of an ordinary stream.
+    #[schemars(extend("default" = checked::Breaker::default().of))]
+    pub of: Option<At<u32>>,
 }
 
 /// One step.

@@ -27,13 +27,12 @@ use self::connection::Connection;
 use self::partition::Partition;
 use self::rebalance::Revocation;
 use super::SourceContext;
+use super::builder::BUDGET_PAUSE;
 use crate::alert::{Fault, Polled, Source, TopicPartition};
 use crate::config::KafkaSource;
 
 /// How long one wait lasts at most: events that were served only in part ring no bell.
 const LONGEST_WAIT: Duration = Duration::from_millis(10);
-/// How long to wait for the budget before asking it again: it has no bell.
-const BUDGET_PAUSE: Duration = Duration::from_millis(1);
 /// How long a commit may hold up the end of a run or a rebalance.
 const COMMIT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a question to a broker may take where reading can't begin without the answer.
@@ -134,6 +133,14 @@ impl Kafka {
         Ok(())
     }
 
+    /// Nothing is in flight: what was gathered of each partition goes on as it is.
+    fn hurry(&mut self) {
+        let readers = self.partitions.iter_mut().filter_map(Partition::reader);
+        let hurried = readers.filter_map(|r| r.hurry().then(|| (**r.builder().origin()).clone()));
+        // All of them are told; the first goes now, the others with the next calls.
+        self.ready = hurried.fold(None, |first, origin| first.or(Some(origin)));
+    }
+
     fn say_jump(&self, origin: &TopicPartition, committed: i64, first: i64) {
         let component = self.context.component.as_str();
         if first < committed {
@@ -231,6 +238,9 @@ impl Source for Kafka {
             if self.ready.is_none() {
                 self.fill()?;
             }
+            if self.ready.is_none() && self.context.budget.is_idle() {
+                self.hurry();
+            }
             if let Some(ready) = self.ready.clone() {
                 let budget = self.context.budget.clone();
                 let batch = self.partition(&ready.topic, ready.partition).and_then(|p| p.cut(&budget));
@@ -246,10 +256,10 @@ impl Source for Kafka {
             if now >= end {
                 return Ok(Polled::Idle);
             }
-            let wait = if self.ready.is_some() { BUDGET_PAUSE } else { LONGEST_WAIT };
-            let due = self.partitions.iter().filter_map(|p| p.active()?.builder().deadline()).min();
-            let due = due.map_or(LONGEST_WAIT, |d| d.saturating_duration_since(now).max(BUDGET_PAUSE));
-            self.connection.wake().wait(wait.min(due).min(end - now));
+            // What was gathered goes on when it is due, or before that when all else is done.
+            let gathering = self.partitions.iter().filter_map(Partition::active).any(|r| !r.builder().is_empty());
+            let wait = if self.ready.is_some() || gathering { BUDGET_PAUSE } else { LONGEST_WAIT };
+            self.connection.wake().wait(wait.min(end - now));
         }
     }
 

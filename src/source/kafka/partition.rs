@@ -111,6 +111,12 @@ impl Reader {
         &self.builder
     }
 
+    /// Lets what is there wait for no more. Returns whether there is anything.
+    pub(super) fn hurry(&mut self) -> bool {
+        self.builder.hurry();
+        !self.builder.is_empty()
+    }
+
     /// Sets where reading ends.
     pub(super) fn set_target(&mut self, target: Option<i64>) {
         self.target = target;

@@ -43,7 +43,14 @@ fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
 /// Properties of every test, so that a group forms anew in time.
 const QUICK: [(&str, &str); 2] = [("session.timeout.ms", "4000"), ("heartbeat.interval.ms", "200")];
 
+/// A house where something is always in flight, so that batches are gathered until they are full or due.
 fn house(limits: BatchLimits) -> SourceContext {
+    let house = idle_house(limits);
+    std::mem::forget(house.budget.try_take(1));
+    house
+}
+
+fn idle_house(limits: BatchLimits) -> SourceContext {
     context(std::path::Path::new("unused"), limits)
 }
 
@@ -138,7 +145,7 @@ fn partitions_with_a_backlog_take_turns() {
     produce(&brokers, 0, 0..50);
     produce(&brokers, 1, 0..50);
     let here = house(batches_of(10));
-    let all = here.budget.try_take(here.budget.limit()).unwrap();
+    let all = here.budget.try_take(here.budget.limit() - here.budget.used()).unwrap();
     let mut source = Kafka::open(&config(&brokers, &[]), here).unwrap();
     until("a batch waits for the budget", || {
         assert!(matches!(source.poll(Duration::from_millis(20)).unwrap(), Polled::Idle));
@@ -153,6 +160,43 @@ fn partitions_with_a_backlog_take_turns() {
     let batches = poll_until(&mut source, |b| count(b) == 100);
     let turns: Vec<i32> = batches.iter().map(|b| b.token.origin.partition).collect();
     assert!(turns.windows(2).all(|w| w[0] != w[1]), "{turns:?}");
+}
+
+#[test]
+fn a_quiet_stream_waits_for_nothing() {
+    let cluster = cluster(2);
+    let brokers = cluster.bootstrap_servers();
+    let limits = BatchLimits { linger: Duration::from_secs(3600), ..batches_of(10) };
+    let mut source = Kafka::open(&config(&brokers, &[]), idle_house(limits)).unwrap();
+    for i in 0..5 {
+        produce(&brokers, 0, i..i + 1);
+        produce(&brokers, 1, i..i + 1);
+        let mut seen = HashSet::new();
+        while seen.len() < 2 {
+            // Dropped at once: nothing is in flight when the next one comes.
+            seen.extend(payloads(&poll_until(&mut source, |b| b.len() == 1)));
+        }
+        assert_eq!(seen, [0, 1].map(|p| format!("{p}:{i}")).into());
+    }
+}
+
+#[test]
+fn a_busy_stream_comes_in_full_batches() {
+    let cluster = cluster(1);
+    let brokers = cluster.bootstrap_servers();
+    produce(&brokers, 0, 0..25);
+    let here = idle_house(BatchLimits { linger: Duration::from_secs(3600), ..batches_of(10) });
+    let busy = here.budget.try_take(1).unwrap();
+    let mut source = Kafka::open(&config(&brokers, &[]), here).unwrap();
+    let full = poll_until(&mut source, |b| count(b) == 20);
+    assert_eq!(full.iter().map(|b| b.messages.len()).collect::<Vec<_>>(), [10, 10]);
+    until("the rest is gathered", || {
+        assert!(matches!(source.poll(Duration::from_millis(5)).unwrap(), Polled::Idle));
+        source.partitions[0].active().unwrap().builder().position() == Some(25)
+    });
+    assert!(matches!(source.poll(Duration::from_millis(50)).unwrap(), Polled::Idle), "it waits for more while others work");
+    drop((busy, full));
+    assert_eq!(payloads(&poll_until(&mut source, |b| count(b) == 5)).len(), 5);
 }
 
 #[test]
