@@ -7,7 +7,7 @@ mod source;
 
 pub use profile::{Brightness, Clock, Paths, Profile};
 pub use sinks::{Archive, DeadLetters, Format, HourOf, Partition, Publish};
-pub use source::{Begin, Kafka, Properties, Property, Simulator, Source};
+pub use source::{Begin, Kafka, PacketKind, Properties, Property, Simulator, Source};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
