@@ -159,11 +159,11 @@ mod tests {
         let datum = open(&packet).unwrap().datum;
         let places = CandidatePlaces::find(&packet, &datum).unwrap();
         // The alert and its candidate; the names of three cut-outs.
-        assert_eq!((places.id, places.binary.len(), places.text.len()), (info.candid, 2, 3));
+        assert_eq!((places.id, places.binary.len(), places.text.len()), (info.id, 2, 3));
         let mut renamed = packet.clone();
         places.rename(77, 0, &mut renamed);
         let again = CandidatePlaces::find(&renamed, &datum).unwrap();
-        assert_eq!(again.id, info.candid - info.candid % SERIAL + 77);
+        assert_eq!(again.id, info.id - info.id % SERIAL + 77);
         assert_eq!((again.binary, again.text), (places.binary.clone(), places.text.clone()));
         let mut bare = packet[datum.clone()].to_vec();
         places.rename(77, datum.start, &mut bare);

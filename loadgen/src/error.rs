@@ -41,6 +41,9 @@ pub(crate) enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// Arguments that don't go together.
+    #[error("{0}")]
+    Arguments(&'static str),
     /// The simulator refuses its configuration.
     #[error("can't make alerts")]
     Simulator(#[from] skysluice_simulator::SimulatorError),
@@ -123,6 +126,34 @@ pub(crate) enum Error {
         log: PathBuf,
         /// The last lines of it.
         tail: String,
+    },
+    /// The program doesn't read the topic that is being filled.
+    #[error("consumer group {group} did not become stable within {seconds} s; the end of the program's output ({log}) may say why", log = log.display())]
+    NotReading {
+        /// The group.
+        group: String,
+        /// How long it was waited for.
+        seconds: u64,
+        /// Where all of its output is.
+        log: PathBuf,
+    },
+    /// A file of the archive can't be read back.
+    #[error("can't read {path} back from the archive; it should be whole", path = path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: parquet::errors::ParquetError,
+    },
+    /// A line of figures isn't one.
+    #[error("line {line} of {path} is not a line of `skysluice-loadgen bench`", path = path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Which, from 1.
+        line: usize,
+        /// Why not.
+        source: serde_json::Error,
     },
     /// The run's report can't be read.
     #[error("the report {path} of the run is not what `skysluice run --report` writes; are both programs of the same version?", path = path.display())]

@@ -7,6 +7,7 @@ mod error;
 mod packets;
 mod produce;
 mod schedule;
+mod table;
 mod topic;
 
 use std::process::ExitCode;
@@ -34,13 +35,16 @@ enum Command {
     /// Measures whole runs of `skysluice run`, from a source to synced Parquet.
     ///
     /// Prints one JSON line for each run, and with --repeat one with the medians.
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
+    /// Prints the medians of the lines of `bench` in a file as a table: one row for each --label.
+    Table(table::TableArgs),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Produce(args) => produce::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Table(args) => table::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,7 +80,7 @@ mod tests {
         let Command::Produce(args) = Cli::try_parse_from(words.split(' ')).unwrap().command else { panic!("not produce") };
         assert_eq!((args.brokers.as_str(), args.topic.as_str(), args.count), ("b:9092", "t", 10));
         assert_eq!((args.rate, args.burst, args.first_index), (Some(2.5), Some(5), 0));
-        assert_eq!(args.packets.framing, packets::Framing::Confluent);
+        assert_eq!(args.packets.framing, Some(packets::Framing::Confluent));
     }
 
     #[test]
@@ -88,7 +92,13 @@ mod tests {
             let words = format!("{start} {rest}");
             assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{rest}");
         }
-        for words in ["bench --source kafka --count 1", "bench --source tape --count 1", "bench --source memory"] {
+        for words in [
+            "bench --source kafka --count 1",
+            "bench --source tape --count 1",
+            "bench --source memory",
+            "bench --source kafka --brokers b --produce",
+            "bench --source memory --count 1 --catalog a.csv --catalogs 2",
+        ] {
             let words = format!("skysluice-loadgen {words}");
             assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{words}");
         }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use skysluice_simulator::{Simulator, SimulatorConfig};
+use skysluice_simulator::{PacketInfo, PacketSchema, Simulator, SimulatorConfig};
 
 use crate::container::{self, CandidatePlaces, Container};
 use crate::error::Error;
@@ -16,30 +16,47 @@ const LIMIT: usize = 1 << 30;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PacketArgs {
     /// Folder of packets, one file each, sent in the order of their names, over and over. Without it alerts are made up.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["survey", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kind", "schema", "history", "seed"])]
     pub(crate) from: Option<PathBuf>,
     /// Survey whose alerts are made up; they are all distinct.
-    #[arg(long, value_enum, default_value = "ztf")]
-    pub(crate) survey: Survey,
+    #[arg(long, visible_alias = "survey", value_enum, default_value = "ztf")]
+    pub(crate) kind: Survey,
+    /// Version of its schema: 3.3, 4.01 or 4.02 of ZTF, 9.0 or 11.0 of LSST. Absent: 4.01 and 11.0.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) schema: Option<String>,
+    /// History of made-up alerts.
+    #[arg(long, value_enum, default_value = "full")]
+    pub(crate) history: History,
     /// Seed of made-up alerts.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Gives each message of --from its own candidate id, wherever the packet says it. For ZTF's packets only.
+    /// Gives each packet of --from its own candidate id, wherever the packet says it. For ZTF's packets only.
     #[arg(long)]
     pub(crate) unique_ids: bool,
-    /// How a message holds its Avro datum. Files are sent as they are with `container`.
-    #[arg(long, value_enum, default_value = "container")]
-    pub(crate) framing: Framing,
-    /// Schema id in the frame of `--framing confluent`.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) schema_id: u32,
+    /// How a message holds its Avro datum. Files are sent as they are with `container`. Absent: as the survey does.
+    #[arg(long, value_enum)]
+    pub(crate) framing: Option<Framing>,
+    /// Schema id in the frame of `--framing confluent`. Absent: LSST's own, otherwise 1.
+    #[arg(long)]
+    pub(crate) schema_id: Option<u32>,
 }
 
 /// Surveys whose alerts can be made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Survey {
-    /// ZTF's packet, schema 4.01.
+    /// ZTF's packets, in containers.
     Ztf,
+    /// LSST's packets, in Confluent's framing.
+    Lsst,
+}
+
+/// History of made-up alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum History {
+    /// As real alerts of known objects: 34 previous candidates and 17 forced photometry points for ZTF, 20 and 50 for LSST.
+    Full,
+    /// None: all objects are new.
+    None,
 }
 
 /// How a message holds its Avro datum.
@@ -51,6 +68,36 @@ pub(crate) enum Framing {
     Confluent,
     /// The datum alone.
     Bare,
+}
+
+impl PacketArgs {
+    /// The schema of made-up packets.
+    pub(crate) fn schema(&self) -> Result<PacketSchema, Error> {
+        let survey = match self.kind {
+            Survey::Ztf => "ztf",
+            Survey::Lsst => "lsst",
+        };
+        Ok(PacketSchema::find(survey, self.schema.as_deref())?)
+    }
+
+    /// What the simulator is asked for.
+    pub(crate) fn config(&self) -> Result<SimulatorConfig, Error> {
+        let config = SimulatorConfig { seed: self.seed, ..SimulatorConfig::of(self.schema()?) };
+        Ok(match self.history {
+            History::Full => config,
+            History::None => SimulatorConfig { mean_history: 0.0, mean_forced: 0.0, ..config },
+        })
+    }
+
+    /// The framing, and the id in it.
+    pub(crate) fn framing(&self) -> Result<(Framing, u32), Error> {
+        let id = if self.from.is_some() { None } else { self.schema()?.id() };
+        let framing = self.framing.unwrap_or(if id.is_some() { Framing::Confluent } else { Framing::Container });
+        if framing == Framing::Container && id.is_some() {
+            return Err(Error::Arguments("LSST's packets are not made in containers; leave --framing out"));
+        }
+        Ok((framing, self.schema_id.or(id).unwrap_or(1)))
+    }
 }
 
 /// A file, read.
@@ -78,15 +125,28 @@ pub(crate) struct Packets {
 impl Packets {
     /// Prepares the simulator or reads the folder.
     pub(crate) fn new(args: &PacketArgs) -> Result<Self, Error> {
+        let (framing, schema_id) = args.framing()?;
         let origin = match &args.from {
-            Some(folder) => Origin::Files(read(folder, args)?),
-            None => {
-                let Survey::Ztf = args.survey;
-                let config = SimulatorConfig { seed: args.seed, ..SimulatorConfig::default() };
-                Origin::Simulator(Box::new(Simulator::new(config)?))
-            }
+            Some(folder) => Origin::Files(read(folder, framing, args.unique_ids)?),
+            None => Origin::Simulator(Box::new(Simulator::new(args.config()?)?)),
         };
-        Ok(Self { origin, framing: args.framing, schema_id: args.schema_id })
+        Ok(Self { origin, framing, schema_id })
+    }
+
+    /// What message `index` says, where it is made up.
+    pub(crate) fn look(&self, index: u64) -> Option<PacketInfo> {
+        match &self.origin {
+            Origin::Simulator(simulator) => Some(simulator.look(index)),
+            Origin::Files(_) => None,
+        }
+    }
+
+    /// The schema of made-up packets, as JSON text.
+    pub(crate) fn schema(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Simulator(simulator) => Some(simulator.schema()),
+            Origin::Files(_) => None,
+        }
     }
 
     /// Writes message `index` into `out` and its key, the object or the name of the file, into `key`, replacing what they held.
@@ -140,7 +200,7 @@ impl Packets {
 }
 
 /// Reads the files of a folder, in the order of their names.
-fn read(folder: &std::path::Path, args: &PacketArgs) -> Result<Vec<File>, Error> {
+fn read(folder: &std::path::Path, framing: Framing, unique_ids: bool) -> Result<Vec<File>, Error> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::file("read the folder", folder))? {
         let path = entry.map_err(Error::file("read the folder", folder))?.path();
@@ -159,16 +219,16 @@ fn read(folder: &std::path::Path, args: &PacketArgs) -> Result<Vec<File>, Error>
         }
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let container = container::open(&bytes);
-        if container.is_none() && args.framing != Framing::Container {
+        if container.is_none() && framing != Framing::Container {
             let problem = "is not an uncompressed Avro container with one record";
             return Err(Error::Packet { path, problem, advice: "send it as it is with --framing container" });
         }
         let places = container.as_ref().and_then(|container| CandidatePlaces::find(&bytes, &container.datum));
-        if args.unique_ids && places.is_none() {
+        if unique_ids && places.is_none() {
             let problem = "is not a packet of ZTF";
             return Err(Error::Packet { path, problem, advice: "leave --unique-ids out and count by the header loadgen.index" });
         }
-        files.push(File { name, bytes, container, places: places.filter(|_| args.unique_ids) });
+        files.push(File { name, bytes, container, places: places.filter(|_| unique_ids) });
     }
     if files.is_empty() {
         return Err(Error::NoFiles { folder: folder.to_owned() });
@@ -183,7 +243,16 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn args(from: Option<PathBuf>) -> PacketArgs {
-        PacketArgs { from, survey: Survey::Ztf, seed: 0, unique_ids: false, framing: Framing::Container, schema_id: 900 }
+        PacketArgs {
+            from,
+            kind: Survey::Ztf,
+            schema: None,
+            history: History::Full,
+            seed: 0,
+            unique_ids: false,
+            framing: None,
+            schema_id: None,
+        }
     }
 
     fn make(args: &PacketArgs, index: u64) -> (Vec<u8>, String) {
@@ -195,13 +264,28 @@ pub(crate) mod tests {
     #[test]
     fn framings_hold_the_same_datum() {
         let container = make(&args(None), 7);
-        let confluent = make(&PacketArgs { framing: Framing::Confluent, ..args(None) }, 7);
-        let bare = make(&PacketArgs { framing: Framing::Bare, ..args(None) }, 7);
+        let confluent = make(&PacketArgs { framing: Some(Framing::Confluent), schema_id: Some(900), ..args(None) }, 7);
+        let bare = make(&PacketArgs { framing: Some(Framing::Bare), ..args(None) }, 7);
         assert_eq!(container.0[container::open(&container.0).unwrap().datum], bare.0);
         assert_eq!(confluent.0[..5], [0, 0, 0, 3, 0x84]);
         assert_eq!(confluent.0[5..], bare.0);
         assert_eq!((&container.1, &confluent.1), (&bare.1, &bare.1));
         assert!(bare.1.starts_with("ZTF26"));
+    }
+
+    #[test]
+    fn lsst_is_framed_with_the_id_of_its_schema_and_never_a_container() {
+        let lsst = PacketArgs { kind: Survey::Lsst, ..args(None) };
+        let (packet, key) = make(&lsst, 7);
+        assert_eq!(packet[..5], [0, 0, 0, 4, 0x4c]);
+        assert_eq!(key.len(), 18);
+        let old = PacketArgs { schema: Some("9.0".to_owned()), history: History::None, ..lsst.clone() };
+        let (old, _) = make(&old, 7);
+        assert_eq!(old[..5], [0, 0, 0, 3, 0x84]);
+        assert!(old.len() < packet.len());
+        let error = |args: &PacketArgs| Packets::new(args).err().unwrap().to_string();
+        assert!(error(&PacketArgs { framing: Some(Framing::Container), ..lsst.clone() }).contains("--framing"));
+        assert!(error(&PacketArgs { schema: Some("4.01".to_owned()), ..lsst }).contains("can't make alerts"));
     }
 
     #[test]
@@ -220,7 +304,7 @@ pub(crate) mod tests {
         assert_eq!(renamed.len(), first.len());
         assert_ne!(renamed, first);
         assert_ne!(renamed, make(&unique, 6).0);
-        let bare = make(&PacketArgs { framing: Framing::Bare, ..unique }, 3).0;
+        let bare = make(&PacketArgs { framing: Some(Framing::Bare), ..unique }, 3).0;
         assert_eq!(bare, renamed[container::open(&renamed).unwrap().datum]);
     }
 

@@ -18,7 +18,7 @@ use crate::schedule::Schedule;
 use crate::topic;
 
 /// Header that holds the running number, in decimal.
-const INDEX_HEADER: &str = "loadgen.index";
+pub(crate) const INDEX_HEADER: &str = "loadgen.index";
 /// The longest wait between two looks at delivery reports.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Messages sent between two looks at delivery reports.
@@ -93,7 +93,7 @@ pub(crate) struct Summary {
     /// Messages delivered.
     messages: u64,
     /// Bytes of their payloads.
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// From the first send to the last delivery.
     seconds: f64,
     /// Messages per second asked for.
@@ -151,7 +151,7 @@ pub(crate) fn run(args: &ProduceArgs) -> Result<(), Error> {
 }
 
 /// Sends the messages and waits for their delivery.
-fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
+pub(crate) fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
     let packets = Packets::new(&args.packets)?;
     let producer: BaseProducer<Deliveries> =
         settings(args).create_with_context(Deliveries::default()).map_err(Error::kafka("start a producer", &args.brokers))?;

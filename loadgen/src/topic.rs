@@ -9,14 +9,18 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::message::Headers;
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::error::Error;
+use crate::produce::INDEX_HEADER;
 
 /// How long brokers may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(15);
 /// Messages that are looked at for the mean size.
 const SAMPLE: usize = 300;
+/// Messages of them that are kept.
+const KEPT: usize = 8;
 
 /// Partitions of a topic, which is created with `wanted` of them where it isn't there.
 pub(crate) fn ensure<C: ClientContext>(
@@ -46,6 +50,18 @@ pub(crate) fn ensure<C: ClientContext>(
     Ok(wanted as usize)
 }
 
+/// Creates a topic with this many partitions where it isn't there; one with another number of them is an error.
+pub(crate) fn create(brokers: &str, topic: &str, partitions: u32) -> Result<(), Error> {
+    ensure(consumer(brokers, "skysluice-loadgen")?.client(), brokers, topic, Some(partitions)).map(drop)
+}
+
+/// A consumer that commits nothing, for questions about a group or a topic.
+pub(crate) fn consumer(brokers: &str, group: &str) -> Result<BaseConsumer, Error> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", group).set("enable.auto.commit", "false");
+    config.create().map_err(Error::kafka("ask", brokers))
+}
+
 /// Partitions of a topic, if it is there. Asks for all topics, because asking for one may create it.
 fn partitions<C: ClientContext>(client: &Client<C>, brokers: &str, topic: &str) -> Result<Option<usize>, Error> {
     let metadata = client.fetch_metadata(None, ANSWER).map_err(Error::kafka("list the topics", brokers))?;
@@ -53,23 +69,20 @@ fn partitions<C: ClientContext>(client: &Client<C>, brokers: &str, topic: &str) 
 }
 
 /// What a topic holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Holding {
     /// Messages, by the offsets of its partitions.
     pub(crate) messages: u64,
     /// Mean size of the first few, bytes.
     pub(crate) mean_bytes: f64,
+    /// A few of them with the running numbers that `produce` gave them.
+    pub(crate) sample: Vec<(u64, Vec<u8>)>,
 }
 
 /// Looks at a topic, without a consumer group.
 pub(crate) fn look(brokers: &str, topic: &str) -> Result<Holding, Error> {
     let failed = |error| Error::kafka(format!("read topic {topic}"), brokers)(error);
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("group.id", "skysluice-loadgen")
-        .set("enable.auto.commit", "false")
-        .create()
-        .map_err(failed)?;
+    let consumer = consumer(brokers, "skysluice-loadgen")?;
     let Some(count) = partitions(consumer.client(), brokers, topic)? else {
         return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
     };
@@ -86,18 +99,28 @@ pub(crate) fn look(brokers: &str, topic: &str) -> Result<Holding, Error> {
         return Err(Error::Empty { topic: topic.to_owned() });
     }
     consumer.assign(&list).map_err(failed)?;
-    let (mut seen, mut bytes) = (0, 0);
+    let (mut seen, mut bytes, mut sample) = (0, 0, Vec::new());
     while seen < SAMPLE.min(messages as usize) {
         match consumer.poll(ANSWER) {
             Some(message) => {
-                bytes += message.map_err(failed)?.payload_len();
+                let message = message.map_err(failed)?;
+                bytes += message.payload_len();
                 seen += 1;
+                if let (Some(number), true) = (number(&message), sample.len() < KEPT) {
+                    sample.push((number, message.payload().unwrap_or_default().to_vec()));
+                }
             }
             // Offsets may count transaction markers, which are no messages.
             None => break,
         }
     }
-    Ok(Holding { messages, mean_bytes: bytes as f64 / seen.max(1) as f64 })
+    Ok(Holding { messages, mean_bytes: bytes as f64 / seen.max(1) as f64, sample })
+}
+
+/// The running number in a message's header.
+fn number(message: &impl Message) -> Option<u64> {
+    let header = message.headers()?.iter().find(|header| header.key == INDEX_HEADER)?;
+    std::str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
 /// Wakes a thread.

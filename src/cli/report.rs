@@ -21,13 +21,34 @@ pub struct Report {
     pub time: Duration,
     /// Processor seconds of the process.
     pub cpu_seconds: f64,
+    /// What was used up before the first alert was asked for.
+    pub ready: Ready,
+}
+
+/// What preparing took: catalogues are loaded and schemas compiled before `Report::time` begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Ready {
+    /// Wall-clock time of it.
+    pub time: Duration,
+    /// Processor seconds of the process until then.
+    pub cpu_seconds: f64,
+    /// Resident memory then, bytes: mostly catalogues.
+    pub rss_bytes: u64,
+}
+
+impl Ready {
+    /// After `time`, now.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self { time, cpu_seconds: usage::cpu_seconds(), rss_bytes: usage::rss_bytes() }
+    }
 }
 
 impl Report {
-    /// The report of a run that took `time`.
+    /// The report of a run that took `time` after it was ready.
     #[must_use]
-    pub fn new(components: Vec<Summary>, time: Duration) -> Self {
-        Self { components, time, cpu_seconds: usage::cpu_seconds() }
+    pub fn new(components: Vec<Summary>, time: Duration, ready: Ready) -> Self {
+        Self { components, time, cpu_seconds: usage::cpu_seconds(), ready }
     }
 
     /// As JSON; the keys are part of the command line's promise.
@@ -39,6 +60,11 @@ impl Report {
             "seconds": self.time.as_secs_f64(),
             "cpu_seconds": self.cpu_seconds,
             "max_rss_bytes": usage::max_rss_bytes(),
+            "ready": {
+                "seconds": self.ready.time.as_secs_f64(),
+                "cpu_seconds": self.ready.cpu_seconds,
+                "rss_bytes": self.ready.rss_bytes,
+            },
             "generations": self.components.iter().map(|c| c.outcome.generations).max().unwrap_or(0),
             "first_fault": self.components.iter().find_map(|c| c.outcome.cause.clone()),
         })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use super::report::Report;
+use super::report::{Ready, Report};
 use super::status::{Status, Watched};
 use super::{exit, fail};
 use crate::actor::StopSignal;
@@ -49,11 +49,13 @@ pub fn run(args: &Args) -> ExitCode {
 /// # Errors
 /// The exit code when nothing could be started; the reason has been printed.
 pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
+    let asked = Instant::now();
     let stop = StopSignal::listen().map_err(|e| fail(&format!("signals: {e}")))?;
     let pool = pipeline::pool(settings.service.threads).map_err(|e| refuse(settings, 0, &e))?;
     let pipelines: Vec<Pipeline> = (0..settings.components.len())
         .map(|i| Pipeline::prepare(settings, i, stop.clone(), pool.clone()).map_err(|e| refuse(settings, i, &e)))
         .collect::<Result<_, _>>()?;
+    let ready = Ready::after(asked.elapsed());
     let started = Instant::now();
     let watched = |p: &Pipeline| Watched { ledger: p.ledger(), hold: p.hold(), kept: p.kept(), registry: p.registry() };
     let status = Status::start(pipelines.iter().map(watched).collect());
@@ -63,7 +65,7 @@ pub fn run_settings(settings: &Settings) -> Result<Report, ExitCode> {
     });
     drop(status);
     let summaries = summaries.map_err(|_| fail("a supervisor panicked; what is not committed will be read again"))?;
-    Ok(Report::new(summaries, started.elapsed()))
+    Ok(Report::new(summaries, started.elapsed(), ready))
 }
 
 pub(super) fn refuse(settings: &Settings, component: usize, error: &PrepareError) -> ExitCode {

@@ -18,8 +18,19 @@ pub fn cpu_seconds() -> f64 {
 /// Largest resident memory so far, bytes; 0 where the kernel does not tell.
 #[must_use]
 pub fn max_rss_bytes() -> u64 {
+    status("VmHWM:")
+}
+
+/// Resident memory now, bytes; 0 where the kernel does not tell.
+#[must_use]
+pub fn rss_bytes() -> u64 {
+    status("VmRSS:")
+}
+
+/// A size in /proc/self/status, bytes.
+fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0");
+    let line = status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("0");
     line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
@@ -27,7 +38,7 @@ pub fn max_rss_bytes() -> u64 {
 mod tests {
     #[test]
     fn the_kernel_tells() {
-        assert!(super::max_rss_bytes() > 1 << 20);
+        assert!(super::rss_bytes() > 1 << 20 && super::max_rss_bytes() >= super::rss_bytes());
         assert!(super::cpu_seconds() >= 0.0);
     }
 }

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skysluice_simulator::{Simulator, SimulatorConfig, Target};
+use skysluice_simulator::{PacketSchema, Simulator, SimulatorConfig, Target};
 
 use super::SourceContext;
 use super::builder::{BUDGET_PAUSE, Builder};
 use super::positions::{Positions, make_folder};
 use crate::alert::{Budget, Fault, Polled, RawMessage, Source, TopicPartition};
-use crate::config::SimulatorSource;
+use crate::config::{PacketKind, SimulatorSource};
 
 /// Makes alerts.
 pub(super) struct Simulated {
@@ -60,10 +60,17 @@ impl Simulated {
     pub(super) fn open(config: &SimulatorSource, context: SourceContext) -> Result<Self, Fault> {
         make_folder(&context.state)?;
         let targets = config.catalog.as_deref().map_or(Ok(Vec::new()), targets)?;
-        let simulator = Simulator::new(SimulatorConfig { seed: config.seed, targets, ..SimulatorConfig::default() })
+        let schema = match config.kind {
+            PacketKind::Ztf => PacketSchema::Ztf401,
+            PacketKind::Lsst => PacketSchema::Lsst1100,
+        };
+        let mut settings = SimulatorConfig { seed: config.seed, targets, ..SimulatorConfig::of(schema) };
+        settings.mean_history = config.previous.unwrap_or(settings.mean_history);
+        settings.mean_forced = config.forced.unwrap_or(settings.mean_forced);
+        let simulator = Simulator::new(settings)
             .map_err(|e| Fault::defect(format!("the simulator can't start: {e}; correct `source.simulator`")))?;
         let share = u64::from(config.partitions.max(1));
-        let meaning = format!("simulator seed={} partitions={share}", config.seed);
+        let meaning = format!("simulator kind={} seed={} partitions={share}", schema.survey(), config.seed);
         let positions = Positions::load(context.state.join("simulator.positions"), meaning)?;
         let topic: Arc<str> = format!("{}.simulated", context.component).into();
         let partitions: Vec<Partition> = (0_i32..)
@@ -229,7 +236,7 @@ mod tests {
     use crate::source::testing::{assert_contiguous, context, count, drain, poll_until};
 
     fn config(count: Option<u64>, partitions: u32) -> SimulatorSource {
-        SimulatorSource { count, rate: None, seed: 5, partitions, catalog: None }
+        SimulatorSource { count, seed: 5, partitions, ..SimulatorSource::default() }
     }
 
     fn by_index(batches: &[RawBatch], share: i64) -> HashMap<i64, Vec<u8>> {
@@ -285,6 +292,19 @@ mod tests {
         let other = SimulatorSource { seed: 6, ..config(Some(40), 2) };
         let fault = Simulated::open(&other, context(state.path(), limits)).err().unwrap();
         assert!(fault.message.contains("seed=5") && fault.message.contains("remove"), "{}", fault.message);
+    }
+
+    #[test]
+    fn packets_of_lsst_are_framed_with_their_schema_and_have_the_history_asked_for() {
+        let state = tempfile::tempdir().unwrap();
+        let short = SimulatorSource { kind: PacketKind::Lsst, previous: Some(0.0), forced: Some(0.0), ..config(Some(30), 1) };
+        let mut source = Simulated::open(&short, context(state.path(), BatchLimits::default())).unwrap();
+        let packets = by_index(&drain(&mut source), 1);
+        assert_eq!(packets.len(), 30);
+        source.commit(&[(TopicPartition { topic: "test.simulated".into(), partition: 0 }, 30)], true).unwrap();
+        assert!(packets.values().all(|packet| packet[..5] == [0, 0, 0, 4, 0x4c] && packet.len() < 140_000));
+        let other = Simulated::open(&config(Some(30), 1), context(state.path(), BatchLimits::default())).err().unwrap();
+        assert!(other.message.contains("kind=lsst"), "{}", other.message);
     }
 
     #[test]

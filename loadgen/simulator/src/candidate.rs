@@ -12,17 +12,24 @@ pub(crate) const RB_VERSION: &[u8] = b"t17_f5_c3";
 /// Side of a readout channel, pixels.
 pub(crate) const CHANNEL: (f32, f32) = (3072.0, 3080.0);
 
+/// Length of the name of a difference image.
+pub(crate) const IMAGE_NAME: usize = 57;
+
 /// Name of the difference image, such as `ztf_20231012433727_000505_zg_c01_o_q1_scimrefdiffimg.fits`.
-pub(crate) fn image_name(image: &Image) -> [u8; 57] {
+pub(crate) fn image_name(image: &Image) -> [u8; IMAGE_NAME] {
     let mut name = *b"ztf_yyyymmddffffff_nnnnnn_zg_ccc_o_q1_scimrefdiffimg.fits";
-    let (year, month, day) = image.date();
-    digits(&mut name[4..12], year * 10_000 + month * 100 + day);
-    digits(&mut name[12..18], image.fraction());
     digits(&mut name[19..25], image.field.into());
-    name[27] = b"gri"[image.fid as usize - 1];
     digits(&mut name[30..32], u64::from(image.rcid / 4 + 1));
     digits(&mut name[36..37], u64::from(image.rcid % 4 + 1));
+    set_exposure(&mut name, image);
     name
+}
+
+/// Sets time and filter in the name of an image of the same field and channel.
+pub(crate) fn set_exposure(name: &mut [u8], image: &Image) {
+    digits(&mut name[4..12], image.day());
+    digits(&mut name[12..18], image.fraction());
+    name[27] = b"gri"[image.fid as usize - 1];
 }
 
 /// Number of the reference image: field, version, filter, channel.
@@ -69,7 +76,7 @@ impl Reference {
     }
 }
 
-/// Writes the record; also returns what the history repeats.
+/// Writes the record but for what a version adds at its end; also returns what the history repeats.
 pub(crate) fn write(alert: &Alert, history: usize, random: &mut Random, encoder: &mut Encoder<'_>) -> Reference {
     let image = &alert.image;
     let limit = (alert.magnitude + random.between(0.3, 1.5)).max(19.2);

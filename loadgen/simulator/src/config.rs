@@ -1,8 +1,12 @@
 //! What a simulator is asked to make, and what is wrong with it.
 
+use crate::schema::PacketSchema;
+
 /// What to make. The same configuration gives the same alerts.
 #[derive(Clone, Debug)]
 pub struct SimulatorConfig {
+    /// Which packets.
+    pub schema: PacketSchema,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Sources on which part of the alerts fall.
@@ -13,9 +17,9 @@ pub struct SimulatorConfig {
     pub target_fraction: f64,
     /// Share of the alerts that are known solar-system objects.
     pub solar_system_fraction: f64,
-    /// Mean number of previous candidates; an alert has between none and three times as many.
+    /// Mean number of previous detections; an alert has between none and three times as many.
     pub mean_history: f64,
-    /// Mean number of forced photometry points; an alert has between none and twice as many.
+    /// Mean number of forced photometry points; an alert has between none and twice as many. ZTF 3.3 has no field for them.
     pub mean_forced: f64,
     /// Alerts of one exposure: at most 32,000.
     pub alerts_per_exposure: u32,
@@ -37,10 +41,11 @@ pub struct Target {
 }
 
 impl Default for SimulatorConfig {
-    /// A night of 320,000 alerts that begins at 2026-11-09T03:00:00Z, with the histories of packets of 2023. The start is fixed so
+    /// A night of ZTF: 320,000 alerts from 2026-11-09T03:00:00Z on, with the histories of packets of 2023. The start is fixed so
     /// that runs can be compared.
     fn default() -> Self {
         Self {
+            schema: PacketSchema::default(),
             seed: 0,
             targets: Vec::new(),
             start: 1_794_193_200_000,
@@ -51,6 +56,20 @@ impl Default for SimulatorConfig {
             alerts_per_exposure: 400,
             cadence: 40_000,
             exposures_per_night: 800,
+        }
+    }
+}
+
+impl SimulatorConfig {
+    /// A night of the survey that the schema belongs to: the default for ZTF; for LSST 10,000 alerts in each of 800 visits, 38 s
+    /// apart, with 20 previous sources and 50 forced ones.
+    #[must_use]
+    pub fn of(schema: PacketSchema) -> Self {
+        let ztf = Self { schema, ..Self::default() };
+        if schema.is_lsst() {
+            Self { mean_history: 20.0, mean_forced: 50.0, alerts_per_exposure: 10_000, cadence: 38_000, ..ztf }
+        } else {
+            ztf
         }
     }
 }
@@ -67,6 +86,14 @@ pub enum SimulatorError {
         value: f64,
         /// What it may be.
         range: &'static str,
+    },
+    /// There are no packets of this survey or version.
+    #[error("there are no made-up packets `{wanted}`; there are {known}")]
+    Schema {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
     },
     /// A target is nowhere on the sky.
     #[error(

@@ -1,11 +1,11 @@
-//! The arrays of a packet: previous candidates (detections and upper limits of the last 30 days) and forced photometry, field by
-//! field in the order of `ztf.avsc`.
+//! The arrays of ZTF's packet: previous candidates (detections and upper limits of the last 30 days) and forced photometry, field
+//! by field in the order of `ztf.avsc`. How long they are, and when their entries were, holds for LSST too.
 
-use crate::candidate::{self, CHANNEL, RB_VERSION, Reference};
+use crate::candidate::{self, CHANNEL, IMAGE_NAME, RB_VERSION, Reference};
 use crate::encode::Encoder;
 use crate::night::{Alert, Image, Nature};
 use crate::random::Random;
-use crate::sky;
+use crate::sky::{self, Place};
 
 /// What ZTF writes into forced photometry that failed.
 const FAILED: f32 = -99_999.0;
@@ -39,8 +39,8 @@ impl Lengths {
     }
 }
 
-/// Writes an array of `["null", {"type": "array"}]` as one block.
-fn array(length: Option<usize>, encoder: &mut Encoder<'_>, mut item: impl FnMut(usize, &mut Encoder<'_>)) {
+/// Writes an array in a union as one block.
+pub(crate) fn array(length: Option<usize>, encoder: &mut Encoder<'_>, mut item: impl FnMut(usize, &mut Encoder<'_>)) {
     let Some(length) = length else {
         encoder.nulls(1);
         return;
@@ -56,7 +56,7 @@ fn array(length: Option<usize>, encoder: &mut Encoder<'_>, mut item: impl FnMut(
 }
 
 /// The image of entry `number` of `length`, spread over the 29 days before the alert, the oldest first.
-fn earlier(alert: &Alert, number: usize, length: usize, random: &mut Random) -> Image {
+pub(crate) fn earlier(alert: &Alert, number: usize, length: usize, random: &mut Random) -> Image {
     let day = 29.0 * (number as f64 + random.unit()) / length as f64;
     Image { jd: alert.image.jd - 29.9 + day, fid: 1 + u32::from(random.below(20) > 9), ..alert.image }
 }
@@ -75,6 +75,8 @@ pub(crate) fn previous(
         // An asteroid was somewhere else.
         Nature::SolarSystem => 0.02,
     };
+    let narrow = alert.place.dec.to_radians().cos();
+    let mut path = Path::of(&alert.image);
     array(length, encoder, |number, encoder| {
         let image = earlier(alert, number, length.unwrap_or(1), random);
         let limit = random.between(19.3, 20.9);
@@ -82,11 +84,12 @@ pub(crate) fn previous(
         encoder.long(image.fid.into());
         encoder.long(image.pid());
         encoder.some_float(limit);
-        encoder.some_text(&path(&image));
+        encoder.some_text(path.at(&image));
         encoder.some_text(b"Kulkarni");
         encoder.long(1);
         if random.chance(detected) {
-            detection(alert, &image, limit, nearest, random, encoder);
+            let place = sky::scattered(alert.place, narrow, 0.1, random);
+            detection(alert, &image, place, limit, nearest, random, encoder);
         } else {
             upper_limit(&image, encoder);
         }
@@ -108,14 +111,21 @@ fn upper_limit(image: &Image, encoder: &mut Encoder<'_>) {
 }
 
 /// From candid to scorr of a detection.
-fn detection(alert: &Alert, image: &Image, limit: f32, nearest: &Reference, random: &mut Random, encoder: &mut Encoder<'_>) {
+fn detection(
+    alert: &Alert,
+    image: &Image,
+    place: Place,
+    limit: f32,
+    nearest: &Reference,
+    random: &mut Random,
+    encoder: &mut Encoder<'_>,
+) {
     let serial = i64::from(random.below(60));
     let positive = if random.chance(0.9) { alert.positive } else { !alert.positive };
     let magnitude = (alert.magnitude + 0.4 * random.normal()).min(limit - 0.1);
     let above = limit - magnitude;
     let aperture = magnitude + 0.08 * random.normal();
     let seeing = random.between(1.6, 3.2);
-    let place = sky::beside(alert.place, 0.15, std::f64::consts::TAU * random.unit());
     let (x, y) = (random.between(5.0, CHANNEL.0 - 5.0), random.between(5.0, CHANNEL.1 - 5.0));
     encoder.some_long(image.pid() * 1_000_000 + if positive { 15_000 } else { 10_000 } + serial);
     encoder.some_text(if positive { b"t" } else { b"f" });
@@ -147,18 +157,29 @@ fn detection(alert: &Alert, image: &Image, limit: f32, nearest: &Reference, rand
     encoder.some_double(f64::from(5.0 + above * above * 3.0));
 }
 
-/// Path of an image in the archive, such as
+/// Paths of a channel's images in the archive, such as
 /// `/ztf/archive/sci/2023/0908/479803/ztf_20230908479803_000252_zr_c01_o_q1_scimrefdiffimg.fits.fz`.
-fn path(image: &Image) -> [u8; 94] {
-    let name = candidate::image_name(image);
-    let mut path = [b'/'; 94];
-    path[..17].copy_from_slice(ARCHIVE);
-    path[17..21].copy_from_slice(&name[4..8]);
-    path[22..26].copy_from_slice(&name[8..12]);
-    path[27..33].copy_from_slice(&name[12..18]);
-    path[34..91].copy_from_slice(&name);
-    path[91..].copy_from_slice(b".fz");
-    path
+struct Path([u8; 94]);
+
+impl Path {
+    /// Begins with this image.
+    fn of(image: &Image) -> Self {
+        let mut path = [b'/'; 94];
+        path[..17].copy_from_slice(ARCHIVE);
+        path[34..34 + IMAGE_NAME].copy_from_slice(&candidate::image_name(image));
+        path[34 + IMAGE_NAME..].copy_from_slice(b".fz");
+        Self(path)
+    }
+
+    /// The path of another image of the same field and channel.
+    fn at(&mut self, image: &Image) -> &[u8] {
+        let (folders, name) = self.0.split_at_mut(34);
+        candidate::set_exposure(name, image);
+        folders[17..21].copy_from_slice(&name[4..8]);
+        folders[22..26].copy_from_slice(&name[8..12]);
+        folders[27..33].copy_from_slice(&name[12..18]);
+        &self.0
+    }
 }
 
 /// Writes `fp_hists`.

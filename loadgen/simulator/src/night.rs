@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::config::SimulatorConfig;
+use crate::encode::digits;
 use crate::random::{Random, Stream};
 use crate::sky::{self, Field, Place};
 
@@ -27,25 +28,37 @@ const NAMES_PER_LETTER: u64 = 308_915_776;
 /// Names of new objects: all but those that begin with "z", which are the known objects'.
 const NEW_NAMES: u64 = 25 * NAMES_PER_LETTER;
 
-/// An object's name, such as `ZTF26abcdefg`; text without an allocation.
+/// An object's name, such as `ZTF26abcdefg`, or its number in decimal; text without an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectId([u8; 12]);
+pub struct ObjectId {
+    /// Filled up with zeros.
+    text: [u8; 19],
+    length: u8,
+}
 
 impl ObjectId {
-    /// The name with this number, below 26^7.
-    fn new(number: u64) -> Self {
-        let mut text = *b"ZTF26aaaaaaa";
+    /// ZTF's name with this number, below 26^7.
+    pub(crate) fn name(number: u64) -> Self {
+        let mut text = [0; 19];
+        text[..5].copy_from_slice(b"ZTF26");
         let mut rest = number;
-        for letter in text[5..].iter_mut().rev() {
+        for letter in text[5..12].iter_mut().rev() {
             *letter = b'a' + (rest % 26) as u8;
             rest /= 26;
         }
-        Self(text)
+        Self { text, length: 12 }
+    }
+
+    /// A number of 18 digits.
+    pub(crate) fn number(number: u64) -> Self {
+        let mut text = [0; 19];
+        digits(&mut text[..18], number);
+        Self { text, length: 18 }
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a name is made of ASCII letters and digits")
+        std::str::from_utf8(&self.text[..usize::from(self.length)]).expect("a name is made of ASCII letters and digits")
     }
 }
 
@@ -89,13 +102,15 @@ impl Image {
 
     /// Six digits of the fraction of the day.
     pub(crate) fn fraction(&self) -> u64 {
-        ((self.jd - NIGHT_ZERO_JD).fract() * 1e6) as u64
+        // A night of before 2017 does not come, so that dropping the fraction is rounding down.
+        let days = self.jd - NIGHT_ZERO_JD;
+        ((days - days as i64 as f64) * 1e6) as u64
     }
 
-    /// Year, month and day, UTC.
-    pub(crate) fn date(&self) -> (u64, u64, u64) {
-        // Hinnant, "chrono-compatible low-level date algorithms", civil_from_days, for days after the year 0.
-        let days = (self.jd - UNIX_JD).floor() as i64 + 719_468;
+    /// The day, UTC, as the number yyyymmdd.
+    pub(crate) fn day(&self) -> u64 {
+        // Hinnant, "chrono-compatible low-level date algorithms", civil_from_days, for days after 1970.
+        let days = (self.jd - UNIX_JD) as u32 + 719_468;
         let era = days / 146_097;
         let of_era = days - era * 146_097;
         let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -103,8 +118,8 @@ impl Image {
         let shifted = (5 * of_year + 2) / 153;
         let day = of_year - (153 * shifted + 2) / 5 + 1;
         let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-        let year = year + era * 400 + i64::from(month <= 2);
-        (year as u64, month as u64, day as u64)
+        let year = year + era * 400 + u32::from(month <= 2);
+        u64::from(year * 10_000 + month * 100 + day)
     }
 }
 
@@ -130,8 +145,8 @@ pub(crate) struct Alert {
     pub(crate) image: Image,
     /// The candidate id.
     pub(crate) candid: i64,
-    /// The object's name.
-    pub(crate) object: ObjectId,
+    /// The number of its object: that of ZTF's name.
+    pub(crate) object: u64,
     /// What it is.
     pub(crate) nature: Nature,
     /// Brighter than the reference.
@@ -180,7 +195,7 @@ pub(crate) fn draw(config: &SimulatorConfig, index: u64) -> Alert {
     };
     let mut place = sky::in_field(&field, &mut random);
     let mut magnitude = 20.4 - 4.5 * random.unit() as f32 * random.unit() as f32;
-    let mut object = ObjectId::new(new_name(index));
+    let mut object = new_name(index);
     let mut field_number = field.number;
     if nature == Nature::Known {
         let number = random.below(config.targets.len() as u32);
@@ -188,7 +203,7 @@ pub(crate) fn draw(config: &SimulatorConfig, index: u64) -> Alert {
         let home = Place { ra: target.ra.rem_euclid(360.0), dec: target.dec };
         place = sky::beside(home, 0.1 + 0.4 * random.unit(), std::f64::consts::TAU * random.unit());
         field_number = sky::field(place).number;
-        object = ObjectId::new(NEW_NAMES + u64::from(number) % NAMES_PER_LETTER);
+        object = NEW_NAMES + u64::from(number) % NAMES_PER_LETTER;
         // The same object has about the same brightness each time.
         magnitude = Random::new(config.seed, Stream::Target, number.into()).between(15.5, 19.5) + 0.2 * random.normal();
     }
@@ -228,9 +243,9 @@ mod tests {
         let image = Image { jd: 2_460_229.933_854_2, fid: 1, field: 505, rcid: 4 };
         assert_eq!(image.nid(), 2475);
         assert_eq!(image.pid(), 2_475_433_850_415);
-        assert_eq!(image.date(), (2023, 10, 12));
-        assert_eq!(Image { jd: 2_461_353.625, ..image }.date(), (2026, 11, 9));
-        assert_eq!(Image { jd: 2_460_369.5, ..image }.date(), (2024, 2, 29));
+        assert_eq!(image.day(), 20_231_012);
+        assert_eq!(Image { jd: 2_461_353.625, ..image }.day(), 20_261_109);
+        assert_eq!(Image { jd: 2_460_369.5, ..image }.day(), 20_240_229);
     }
 
     #[test]
@@ -260,6 +275,6 @@ mod tests {
             .map(|alert| alert.object)
             .collect();
         assert_eq!(known.len(), 3);
-        assert!(known.iter().all(|name| name.starts_with("ZTF26z")));
+        assert!(known.iter().all(|number| ObjectId::name(*number).starts_with("ZTF26z")));
     }
 }

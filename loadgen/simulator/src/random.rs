@@ -15,6 +15,8 @@ pub(crate) enum Stream {
     Stamps = 3,
     /// The known object with this number.
     Target = 4,
+    /// The records that the simulator makes when it is built.
+    Records = 5,
 }
 
 /// A generator.

@@ -77,6 +77,18 @@ pub(crate) fn beside(from: Place, distance: f64, angle: f64) -> Place {
     place(y.atan2(x).to_degrees(), z.atan2(x.hypot(y)).to_degrees())
 }
 
+/// A place up to `most` arcseconds north or south and east or west of `from`, where the cosine of the declination is `narrow`: for
+/// the scatter of positions, not exact at the poles.
+pub(crate) fn scattered(from: Place, narrow: f64, most: f64, random: &mut Random) -> Place {
+    let degrees = |draw: f64| (draw * 2.0 - 1.0) * most / 3600.0;
+    let ra = from.ra + degrees(random.unit()) / narrow.max(1e-3);
+    let dec = (from.dec + degrees(random.unit())).clamp(-90.0, 90.0);
+    let ra = if ra < 0.0 { ra + 360.0 } else { ra };
+    // To seven decimals, as `place` does, but towards zero: many are drawn for each alert.
+    let short = |degrees: f64| (degrees * 1e7) as i64 as f64 / 1e7;
+    Place { ra: short(if ra < 360.0 { ra } else { ra - 360.0 }), dec: short(dec) }
+}
+
 /// Brings an angle into range and rounds to seven decimals, as in ZTF's packets.
 fn place(ra: f64, dec: f64) -> Place {
     let round = |degrees: f64| (degrees * 1e7).round() / 1e7;
@@ -109,6 +121,19 @@ mod tests {
                 // Seven decimals of a degree are 0.2 milliarcseconds.
                 assert!((distance(from, to) - 0.4).abs() < 0.002, "{from:?} {to:?} {}", distance(from, to));
                 assert!((0.0..360.0).contains(&to.ra));
+            }
+        }
+    }
+
+    #[test]
+    fn scatter_stays_near_and_in_range() {
+        let mut random = Random::new(3, Stream::Alert, 2);
+        for from in [(0.0, 0.0), (359.999_99, -30.0), (10.0, 89.9), (200.0, -89.9), (5.0, 90.0)] {
+            let from = Place { ra: from.0, dec: from.1 };
+            for _ in 0..50 {
+                let to = scattered(from, from.dec.to_radians().cos(), 0.1, &mut random);
+                assert!(distance(from, to) < 0.15, "{from:?} {to:?}");
+                assert!((0.0..360.0).contains(&to.ra) && (-90.0..=90.0).contains(&to.dec));
             }
         }
     }

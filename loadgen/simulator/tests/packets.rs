@@ -1,5 +1,5 @@
-//! Packets of the simulator, read by apache-avro and an inflater: every field is there, values are plausible, packets are distinct
-//! and a function of their number alone.
+//! ZTF's packets of the simulator, read by apache-avro and an inflater: every field is there, values are plausible, packets are
+//! distinct and a function of their number alone.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use apache_avro::types::Value;
-use skysluice_simulator::{PacketInfo, Simulator, SimulatorConfig, Target};
+use skysluice_simulator::{PacketInfo, PacketSchema, Simulator, SimulatorConfig, Target};
 
 /// A night with three targets, one of them at a pole.
 fn simulator(seed: u64) -> Simulator {
@@ -93,9 +93,9 @@ fn every_packet_is_read_and_says_what_the_info_says() {
         let alert = read(&packet);
         assert_eq!(text(&alert, "schemavsn"), "4.01");
         assert_eq!(text(&alert, "objectId"), info.object_id.as_str());
-        assert_eq!(alert["candid"], Value::Long(info.candid));
+        assert_eq!(alert["candid"], Value::Long(info.id));
         let candidate = record(alert["candidate"].clone());
-        assert_eq!(candidate["candid"], Value::Long(info.candid));
+        assert_eq!(candidate["candid"], Value::Long(info.id));
         assert_eq!((number(&candidate, "ra"), number(&candidate, "dec")), (info.ra, info.dec));
         assert!((0.0..360.0).contains(&info.ra) && info.dec >= -30.1);
         let unix = (number(&candidate, "jd") - 2_440_587.5) * 86_400_000.0;
@@ -139,17 +139,20 @@ fn every_packet_is_read_and_says_what_the_info_says() {
                     assert!(text(item, "pdiffimfilename").ends_with("_scimrefdiffimg.fits.fz"));
                     assert_eq!(text(item, "rbversion"), "t17_f5_c3");
                 }
+                assert_eq!(items.len(), info.previous);
                 previous += items.len();
             }
         }
-        for item in items(&alert, "fp_hists").unwrap_or_default() {
+        let points = items(&alert, "fp_hists").unwrap_or_default();
+        assert_eq!(points.len(), info.forced);
+        for item in points {
             assert!(number(&item, "jd") < number(&candidate, "jd"));
             assert!(["0", "61"].contains(&text(&item, "procstatus").as_str()));
             forced += 1;
         }
         for field in ["cutoutScience", "cutoutTemplate", "cutoutDifference"] {
             let cutout = record(alert[field].clone());
-            assert!(text(&cutout, "fileName").starts_with(&format!("candid{}_", info.candid)));
+            assert!(text(&cutout, "fileName").starts_with(&format!("candid{}_", info.id)));
             let Value::Bytes(stamp) = &cutout["stampData"] else { panic!("no bytes") };
             let mut fits = Vec::new();
             flate2::read::GzDecoder::new(stamp.as_slice()).read_to_end(&mut fits).unwrap();
@@ -175,6 +178,7 @@ fn a_packet_is_a_function_of_seed_and_number() {
         let info = simulator.packet(index, &mut packet);
         (packet, info)
     };
+    assert_eq!(simulator_a.look(7), make(&simulator_a, 7).1);
     let forward: Vec<_> = (0..20).map(|index| make(&simulator_a, index)).collect();
     let backward: Vec<_> = (0..20).rev().map(|index| make(&simulator(1), index)).collect();
     assert!(forward.iter().eq(backward.iter().rev()));
@@ -199,7 +203,7 @@ fn packets_are_appended_and_the_datum_is_the_containers() {
     let mut rest = datum.as_slice();
     let alert = record(reader.read_value(&mut rest).unwrap());
     assert!(rest.is_empty());
-    assert_eq!(alert["candid"], Value::Long(info.candid));
+    assert_eq!(alert["candid"], Value::Long(info.id));
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn packets_are_distinct_and_of_real_size() {
     let count = 200;
     for index in 0..count {
         let mut packet = Vec::new();
-        ids.insert(simulator.packet(index, &mut packet).candid);
+        ids.insert(simulator.packet(index, &mut packet).id);
         bytes += packet.len();
         let alert = read(&packet);
         for field in ["cutoutScience", "cutoutTemplate", "cutoutDifference"] {
@@ -223,6 +227,28 @@ fn packets_are_distinct_and_of_real_size() {
     let (bytes, cutouts) = (bytes / count as usize, cutouts / count as usize);
     assert!((70_000..80_000).contains(&bytes), "{bytes}");
     assert!((32_000..41_500).contains(&cutouts), "{cutouts}");
+}
+
+#[test]
+fn older_and_newer_versions_are_read_too() {
+    for schema in [PacketSchema::Ztf33, PacketSchema::Ztf402] {
+        let simulator = Simulator::new(SimulatorConfig::of(schema)).unwrap();
+        for index in 0..40 {
+            let mut packet = Vec::new();
+            let info = simulator.packet(index, &mut packet);
+            let alert = read(&packet);
+            assert_eq!((text(&alert, "schemavsn").as_str(), &alert["candid"]), (schema.version(), &Value::Long(info.id)));
+            let candidate = record(alert["candidate"].clone());
+            assert_eq!((number(&candidate, "ra"), number(&candidate, "dec")), (info.ra, info.dec));
+            assert_eq!(items(&alert, "prv_candidates").unwrap_or_default().len(), info.previous);
+            assert!((0.0..=1.0).contains(&number(&candidate, "drb")));
+            if schema == PacketSchema::Ztf33 {
+                assert!(!alert.contains_key("fp_hists") && info.forced == 0);
+            } else {
+                assert!((200.0..900.0).contains(&number(&candidate, "exptimeref")));
+            }
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,12 @@ pub(crate) enum Origin {
         seed: u64,
         /// Partitions.
         partitions: u32,
+        /// `lsst`, where it isn't ZTF.
+        kind: Option<&'static str>,
+        /// Whether alerts have no history.
+        new: bool,
+        /// Catalogue on whose sources part of the alerts fall.
+        targets: Option<PathBuf>,
     },
     /// A folder of packets.
     Files(PathBuf),
@@ -28,6 +34,8 @@ pub(crate) enum Origin {
         topic: String,
         /// Consumer group, new for each run.
         group: String,
+        /// Ends with the messages that are there at the start; otherwise goes on until it is stopped.
+        until_end: bool,
     },
 }
 
@@ -36,6 +44,12 @@ pub(crate) enum Origin {
 pub(crate) struct Plan {
     /// Survey profile, by name or file.
     pub(crate) survey: String,
+    /// How messages are framed: the section `decode`; `None` is what the program takes for granted.
+    pub(crate) decode: Option<Value>,
+    /// Columns of the archive: the value of `archive.columns`.
+    pub(crate) columns: Option<Value>,
+    /// Age at which a file of the archive is finished; `None` leaves it to the program.
+    pub(crate) roll: Option<&'static str>,
     /// Conditions, one cut each.
     pub(crate) cuts: Vec<String>,
     /// Catalogues, one cross-match each.
@@ -65,12 +79,18 @@ pub(crate) enum Output {
 /// The configuration of a run that keeps everything below `folder`. All paths are absolute, so that it can be run from anywhere.
 pub(crate) fn write(origin: &Origin, plan: &Plan, folder: &Path) -> Value {
     let mut source = match origin {
-        Origin::Memory { count, rate, seed, partitions } => {
-            json!({ "simulator": { "count": count, "rate": rate, "seed": seed, "partitions": partitions, "catalog": plan.catalogues.first() } })
+        Origin::Memory { count, rate, seed, partitions, kind, new, targets } => {
+            let none = new.then_some(0);
+            json!({ "simulator": {
+                "kind": kind, "count": count, "rate": rate, "seed": seed, "partitions": partitions, "catalog": targets,
+                "previous": none, "forced": none,
+            } })
         }
         Origin::Files(path) => json!({ "files": { "path": path } }),
-        Origin::Kafka { brokers, topic, group } => {
-            json!({ "kafka": { "brokers": brokers, "topics": [topic], "group": group, "start": "earliest", "until_end": true } })
+        Origin::Kafka { brokers, topic, group, until_end } => {
+            json!({ "kafka": {
+                "brokers": brokers, "topics": [topic], "group": group, "start": "earliest", "until_end": until_end,
+            } })
         }
     };
     // What is null is left to the program.
@@ -92,18 +112,31 @@ pub(crate) fn write(origin: &Origin, plan: &Plan, folder: &Path) -> Value {
     if let Some(threads) = plan.threads {
         service["threads"] = json!(threads);
     }
-    json!({
-        "service": service,
-        "components": [{
-            "name": "bench",
-            "type": "pipeline",
-            "survey": plan.survey,
-            "source": source,
-            "steps": steps,
-            "archive": { "root": folder.join("archive") },
-            "publish": publish,
-        }],
-    })
+    let mut archive = json!({ "root": archive(folder) });
+    if let Some(columns) = &plan.columns {
+        archive["columns"] = columns.clone();
+    }
+    if let Some(age) = plan.roll {
+        archive["roll"] = json!({ "age": age });
+    }
+    let mut component = json!({
+        "name": "bench",
+        "type": "pipeline",
+        "survey": plan.survey,
+        "source": source,
+        "steps": steps,
+        "archive": archive,
+        "publish": publish,
+    });
+    if let Some(decode) = &plan.decode {
+        component["decode"] = decode.clone();
+    }
+    json!({ "service": service, "components": [component] })
+}
+
+/// The archive of a run that keeps everything below `folder`.
+pub(crate) fn archive(folder: &Path) -> PathBuf {
+    folder.join("archive")
 }
 
 #[cfg(test)]
@@ -111,13 +144,27 @@ mod tests {
     use super::*;
 
     fn plan() -> Plan {
-        Plan { survey: "ztf".to_owned(), cuts: Vec::new(), catalogues: Vec::new(), radius: 1.5, publish: None, threads: None }
+        Plan {
+            survey: "ztf".to_owned(),
+            decode: None,
+            columns: None,
+            roll: None,
+            cuts: Vec::new(),
+            catalogues: Vec::new(),
+            radius: 1.5,
+            publish: None,
+            threads: None,
+        }
     }
 
     #[test]
     fn the_simulator_gets_what_was_asked_for_and_no_nulls() {
-        let origin = Origin::Memory { count: 100, rate: None, seed: 3, partitions: 4 };
-        let component = &write(&origin, &plan(), Path::new("/data"))["components"][0];
+        let memory = |kind, new, targets| Origin::Memory { count: 100, rate: None, seed: 3, partitions: 4, kind, new, targets };
+        let all = write(&memory(Some("lsst"), true, Some("/c.csv".into())), &plan(), Path::new("/data"));
+        let expected =
+            json!({ "kind": "lsst", "count": 100, "seed": 3, "partitions": 4, "catalog": "/c.csv", "previous": 0, "forced": 0 });
+        assert_eq!(all["components"][0]["source"]["simulator"], expected);
+        let component = &write(&memory(None, false, None), &plan(), Path::new("/data"))["components"][0];
         assert_eq!(component["source"], json!({ "simulator": { "count": 100, "seed": 3, "partitions": 4 } }));
         assert_eq!(component["archive"], json!({ "root": "/data/archive" }));
         assert_eq!((&component["steps"], &component["publish"]), (&json!([]), &json!([])));
@@ -125,11 +172,21 @@ mod tests {
 
     #[test]
     fn a_topic_is_read_once_to_its_end() {
-        let origin = Origin::Kafka { brokers: "b:1".to_owned(), topic: "t".to_owned(), group: "g".to_owned() };
+        let origin = Origin::Kafka { brokers: "b:1".to_owned(), topic: "t".to_owned(), group: "g".to_owned(), until_end: true };
         let source = &write(&origin, &plan(), Path::new("/data"))["components"][0]["source"];
         let expected =
             json!({ "kafka": { "brokers": "b:1", "topics": ["t"], "group": "g", "start": "earliest", "until_end": true } });
         assert_eq!(*source, expected);
+    }
+
+    #[test]
+    fn framing_columns_and_age_are_written_where_they_are_asked_for() {
+        let decode = Some(json!({ "framing": "confluent", "schemas": "/s" }));
+        let plan = Plan { decode, columns: Some(json!("all except cutouts")), roll: Some("1 s"), ..plan() };
+        let component = &write(&Origin::Files("/p".into()), &plan, Path::new("/data"))["components"][0];
+        assert_eq!(component["decode"], json!({ "framing": "confluent", "schemas": "/s" }));
+        let archive = json!({ "root": "/data/archive", "columns": "all except cutouts", "roll": { "age": "1 s" } });
+        assert_eq!(component["archive"], archive);
     }
 
     #[test]

@@ -44,10 +44,28 @@ fn kibibytes(text: &str, name: &str) -> Option<u64> {
     field(text, name)?.strip_suffix("kB")?.trim().parse().ok()
 }
 
-/// The largest resident size that a running process had so far, bytes.
-pub(crate) fn peak_memory(process: u32) -> Option<u64> {
+/// Memory of a process, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// The largest resident size so far.
+    pub(crate) peak: u64,
+    /// Resident now.
+    pub(crate) resident: u64,
+    /// Of it what no file holds: without mapped files, which the page cache has anyway.
+    pub(crate) anonymous: u64,
+}
+
+/// Memory of a running process.
+pub(crate) fn memory(process: u32) -> Option<Memory> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    Some(kibibytes(&status, "VmHWM")? * 1024)
+    let size = |name| Some(kibibytes(&status, name)? * 1024);
+    Some(Memory { peak: size("VmHWM")?, resident: size("VmRSS")?, anonymous: size("RssAnon")? })
+}
+
+/// CPU seconds of this thread: the time for which a core was its own.
+pub(crate) fn thread_cpu() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(stat.split_whitespace().next()?.parse::<u64>().ok()? as f64 / 1e9)
 }
 
 /// CPU seconds, user and system, of all children of this process that have ended and been waited for.
@@ -92,8 +110,10 @@ mod tests {
         let stat = "12 (a) b) S 1 12 12 0 -1 4194560 100 200 0 0 7 8 150 50 20 0 1 0 100 1000 10";
         assert_eq!(cpu_of_children(stat), Some(2.0));
         assert!(children_cpu().is_some());
-        assert!(peak_memory(std::process::id()).unwrap() > 1 << 20);
-        assert_eq!(peak_memory(u32::MAX), None);
+        let memory = super::memory(std::process::id()).unwrap();
+        assert!(memory.peak >= memory.resident && memory.resident >= memory.anonymous && memory.anonymous > 1 << 18);
+        assert_eq!(super::memory(u32::MAX), None);
+        assert!(thread_cpu().unwrap() > 0.0);
     }
 
     #[test]

@@ -1,34 +1,36 @@
-//! `skysluice-loadgen bench`: whole runs of the real program as a process of its own, measured by the kernel's accounts, our clock
-//! and the program's report.
+//! `skysluice-loadgen bench`: whole runs of the real program as a process of its own, measured by the kernel's accounts, our clock,
+//! the program's report, and what its archive holds.
 //!
-//! The packets are prepared before the clock starts: files are written and synced, a topic is filled by `produce`. Only the source
-//! `memory` makes them while they are measured; its share is printed beside the figures.
+//! The packets are prepared before the clock starts: files are written and synced, a topic is filled. Only the source `memory` makes
+//! them while they are measured, and a topic at a rate is filled meanwhile by this process.
 
+pub(crate) mod catalogs;
 pub(crate) mod child;
 pub(crate) mod configuration;
 pub(crate) mod line;
 pub(crate) mod machine;
+mod oracle;
+mod paced;
+mod prepare;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use skysluice_simulator::SimulatorConfig;
+use serde_json::{Value, json};
+use skysluice_simulator::PacketSchema;
 
 use crate::error::Error;
-use crate::packets::{Framing, PacketArgs, Packets, Survey};
+use crate::packets::{History, PacketArgs, Survey};
 use crate::{produce, topic};
 use configuration::{Origin, Output, Plan};
-use line::{History, Packet, Subject};
+use line::{Packet, Subject};
 use machine::Machine;
+use prepare::Prepared;
 
-/// Alerts and time at most for measuring the simulator alone.
-const GENERATOR: (u64, Duration) = (20_000, Duration::from_secs(1));
-/// The cut of `--steps sample`.
-const SAMPLE_CUT: &str = "candidate.rb >= 0.55";
 /// The catalogue of `--steps sample`.
 const SAMPLE_CATALOGUE: &str = "catalogs/sample.csv";
+/// Age at which files of the archive are finished while a topic is filled at a rate, so that commits show how far the program is.
+const PACED_ROLL: &str = "1 s";
 
 /// Arguments of `bench`.
 #[derive(Args, Clone, Debug)]
@@ -39,22 +41,21 @@ pub(crate) struct BenchArgs {
     /// Alerts of a run. For --source kafka: all that the topic holds when absent.
     #[arg(long, required_if_eq_any = [("source", "memory"), ("source", "files")], value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Folder of packets to take for --source files, over and over until there are --count. Without it they are made up.
-    #[arg(long, value_name = "DIR")]
-    from: Option<PathBuf>,
-    /// Gives each packet of --from its own candidate id. For ZTF's packets only.
-    #[arg(long, requires = "from")]
-    unique_ids: bool,
+    #[command(flatten)]
+    packets: PacketArgs,
     /// Runs this configuration instead of one that is made from the other arguments, which then only say what it does.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Kafka brokers: host:port, separated by commas.
     #[arg(long, required_if_eq("source", "kafka"))]
     brokers: Option<String>,
-    /// Topic to consume to its end; fill it with `produce`.
-    #[arg(long, required_if_eq("source", "kafka"))]
+    /// Topic to consume to its end; fill it with `produce`, or with --produce.
+    #[arg(long)]
     topic: Option<String>,
-    /// Alerts per second of --source memory; as fast as possible when absent.
+    /// Fills a topic with --count alerts first; with --rate a new one in each run, while it is read.
+    #[arg(long, requires = "count")]
+    produce: bool,
+    /// Alerts per second of --source memory, or of --source kafka --produce; as fast as possible when absent.
     #[arg(long, value_parser = produce::positive)]
     rate: Option<f64>,
     /// Working folder: packets, archive, logs and reports, which stay there. Without it a temporary one, removed at the end. It has to
@@ -67,19 +68,25 @@ pub(crate) struct BenchArgs {
     /// Catalogue (CSV) to match; several times for several.
     #[arg(long = "catalog", value_name = "FILE")]
     catalogues: Vec<PathBuf>,
+    /// Catalogues to make and match: random sources all over the sky, and one beside every fifth alert.
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "catalogues")]
+    catalogs: u32,
+    /// Sources of each of --catalogs.
+    #[arg(long, default_value_t = 1_000_000, value_name = "ROWS")]
+    catalog_rows: u64,
     /// Radius of the matches, arcseconds.
     #[arg(long, default_value_t = 1.5, value_parser = produce::positive)]
     radius: f64,
+    /// Columns of the archive: `all`, `all except cutouts`, or names separated by commas.
+    #[arg(long, default_value = "all", value_name = "COLUMNS")]
+    columns: String,
     /// Publishes what passes: `files`, or a topic at --brokers.
     #[arg(long, value_name = "files|TOPIC")]
     publish: Option<String>,
-    /// Survey profile: a name or a file.
-    #[arg(long, default_value = "ztf")]
-    survey: String,
-    /// Seed of made-up alerts.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Partitions of --source memory.
+    /// Survey profile: a name or a file; that of --kind when absent.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// Partitions of --source memory, and of the topic that --produce fills.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     partitions: u32,
     /// Threads that decode; the program's default when absent.
@@ -88,6 +95,9 @@ pub(crate) struct BenchArgs {
     /// Runs; with more than one a last line holds the medians.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+    /// What the run is called in the lines, by which `table` groups them.
+    #[arg(long)]
+    label: Option<String>,
     /// The program to measure; the one beside this program when absent.
     #[arg(long, value_name = "PATH")]
     skysluice: Option<PathBuf>,
@@ -100,21 +110,22 @@ enum Source {
     Memory,
     /// A folder of packets, written beforehand.
     Files,
-    /// A topic, filled beforehand.
+    /// A topic.
     Kafka,
 }
 
 /// Steps of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Steps {
-    /// Only the matches of --catalog.
+    /// Only the matches of the catalogues.
     None,
-    /// A cut on the real-bogus score before them; catalogs/sample.csv where there is no --catalog.
+    /// A cut on the real-bogus score before them; catalogs/sample.csv where there is no catalogue.
     Sample,
 }
 
 /// Runs `bench` and prints its lines.
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Error> {
+    check(args)?;
     let temporary;
     let folder = match &args.dir {
         Some(folder) => {
@@ -130,9 +141,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Error> {
         Some(program) => program.clone(),
         None => std::env::current_exe().map_err(Error::file("find", "this program"))?.with_file_name("skysluice"),
     };
-    let plan = plan(args)?;
+    let mut plan = plan(args)?;
     let mut subject = subject(args, &plan);
-    let files = prepare(args, &folder, &mut subject)?;
+    let prepared = prepare::prepare(args, &folder, &mut subject)?;
+    // One of them is given, not both.
+    plan.catalogues.extend(prepared.catalogues.iter().cloned());
+    plan.decode = prepared.decode.clone();
 
     let mut lines = Vec::new();
     for number in 1..=args.repeat {
@@ -140,19 +154,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Error> {
         let name = format!("run-{}-{}-{number}", machine::now().replace(':', ""), std::process::id());
         let place = folder.join(&name);
         std::fs::create_dir_all(&place).map_err(Error::file("create", &place))?;
-        let configuration = match &args.config {
-            Some(file) => file.clone(),
-            None => {
-                let origin = origin(args, subject.count, &files, name);
-                let text = format!("{:#}\n", configuration::write(&origin, &plan, &place));
-                let path = place.join("bench.yaml");
-                std::fs::write(&path, text).map_err(Error::file("write", &path))?;
-                path
-            }
-        };
         subject.date = machine::now();
-        let run = child::run(&program, &configuration, &place)?;
-        let line = line::run(&subject, &run);
+        let line = one(args, &program, &plan, &prepared, &subject, &place, &name)?;
         println!("{line}");
         lines.push(line);
         if args.dir.is_none() {
@@ -165,13 +168,91 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses arguments that don't go together.
+fn check(args: &BenchArgs) -> Result<(), Error> {
+    let wrong = |what| Err(Error::Arguments(what));
+    if args.rate.is_some() && (args.source == Source::Files || (args.source == Source::Kafka && !args.produce)) {
+        return wrong("--rate is for --source memory, and for --source kafka with --produce");
+    }
+    if args.produce && args.source != Source::Kafka {
+        return wrong("--produce is for --source kafka");
+    }
+    if args.produce && args.rate.is_some() && args.config.is_some() {
+        return wrong("a topic is filled at a rate for a configuration of this program only: leave --config or --rate out");
+    }
+    if args.source == Source::Memory {
+        let known = [PacketSchema::find("ztf", None)?, PacketSchema::find("lsst", None)?];
+        if args.packets.from.is_some() || !known.contains(&args.packets.schema()?) || args.packets.framing.is_some() {
+            return wrong(
+                "--source memory has ztf 4.01 and lsst 11.0 as their surveys send them; the other packets come from files or kafka",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// One run, and its line.
+fn one(
+    args: &BenchArgs,
+    program: &Path,
+    plan: &Plan,
+    prepared: &Prepared,
+    subject: &Subject,
+    place: &Path,
+    name: &str,
+) -> Result<Value, Error> {
+    let group = format!("skysluice-{name}");
+    let paced = prepared.filling.as_ref().filter(|filling| filling.rate.is_some());
+    let filling = paced.map(|filling| produce::ProduceArgs { topic: format!("{}-{name}", filling.topic), ..filling.clone() });
+    let topic = filling.as_ref().or(prepared.filling.as_ref()).map(|filling| &filling.topic).or(args.topic.as_ref());
+    let configuration = match &args.config {
+        Some(file) => file.clone(),
+        None => {
+            let origin = origin(args, subject.count, plan, prepared, topic.cloned(), group.clone());
+            let text = format!("{:#}\n", configuration::write(&origin, plan, place));
+            let path = place.join("bench.yaml");
+            std::fs::write(&path, text).map_err(Error::file("write", &path))?;
+            path
+        }
+    };
+    if let (Some(brokers), true) = (&args.brokers, args.produce) {
+        let out = plan.publish.as_ref().and_then(|output| match output {
+            Output::Topic { topic, .. } => Some(topic),
+            Output::Files => None,
+        });
+        for topic in out.into_iter().chain(filling.as_ref().map(|filling| &filling.topic)) {
+            topic::create(brokers, topic, args.partitions)?;
+        }
+    }
+    let (run, rate_held) = match &filling {
+        None => (child::run(program, &configuration, place)?, None),
+        Some(filling) => {
+            let paced = paced::run(program, &configuration, place, &group, filling)?;
+            (paced.run, paced.rate_held)
+        }
+    };
+    // The archive of a configuration of someone else's is somewhere else.
+    let fate = match args.config {
+        Some(_) => None,
+        None => {
+            let dead = run.report.components.iter().map(|part| part.dead).sum();
+            let found = oracle::count(&configuration::archive(place), args.packets.schema()?.id_field())?;
+            Some(oracle::judge(&found, subject.count, dead, prepared.unique, prepared.ids.as_deref()))
+        }
+    };
+    Ok(line::run(subject, &run, fate, rate_held))
+}
+
 /// What is done with the alerts.
 fn plan(args: &BenchArgs) -> Result<Plan, Error> {
     let mut given = args.catalogues.clone();
     let mut cuts = Vec::new();
     if args.steps == Steps::Sample {
-        cuts.push(SAMPLE_CUT.to_owned());
-        if given.is_empty() {
+        cuts.push(match args.packets.kind {
+            Survey::Ztf => "candidate.rb >= 0.55".to_owned(),
+            Survey::Lsst => "diaSource.reliability >= 0.55".to_owned(),
+        });
+        if given.is_empty() && args.catalogs == 0 {
             given.push(SAMPLE_CATALOGUE.into());
         }
     }
@@ -184,8 +265,19 @@ fn plan(args: &BenchArgs) -> Result<Plan, Error> {
         (topic, Some(brokers)) => Ok(Output::Topic { brokers: brokers.clone(), topic: topic.to_owned() }),
         (topic, None) => Err(Error::NoBrokers { topic: topic.to_owned() }),
     });
-    let (survey, radius, threads) = (args.survey.clone(), args.radius, args.threads);
-    Ok(Plan { survey, cuts, catalogues, radius, publish: publish.transpose()?, threads })
+    let survey = match (&args.profile, args.packets.kind) {
+        (Some(profile), _) => profile.clone(),
+        (None, Survey::Ztf) => "ztf".to_owned(),
+        (None, Survey::Lsst) => "lsst".to_owned(),
+    };
+    let columns = match args.columns.as_str() {
+        "all" => None,
+        "all except cutouts" => Some(json!("all except cutouts")),
+        names => Some(names.split(',').map(str::trim).collect()),
+    };
+    let roll = (args.produce && args.rate.is_some()).then_some(PACED_ROLL);
+    let (radius, threads) = (args.radius, args.threads);
+    Ok(Plan { survey, decode: None, columns, roll, cuts, catalogues, radius, publish: publish.transpose()?, threads })
 }
 
 /// What is known before anything is prepared.
@@ -193,6 +285,7 @@ fn subject(args: &BenchArgs, plan: &Plan) -> Subject {
     let own = args.config.is_none();
     Subject {
         line: "run",
+        label: args.label.clone(),
         date: machine::now(),
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::this(),
@@ -201,8 +294,11 @@ fn subject(args: &BenchArgs, plan: &Plan) -> Subject {
             Source::Files => "files",
             Source::Kafka => "kafka",
         },
+        page_cache: None,
         packet: Packet { kind: String::new(), bytes: None, history: None },
-        catalogues: own.then_some(plan.catalogues.len()),
+        columns: if own { args.columns.clone() } else { "as configured".to_owned() },
+        catalogues: own.then_some(plan.catalogues.len() + args.catalogs as usize),
+        catalogue_rows: (own && args.catalogs > 0).then_some(args.catalog_rows),
         cuts: own.then_some(plan.cuts.len()),
         durability: if own { "parquet+fsync" } else { "as configured" },
         count: args.count.unwrap_or(0),
@@ -211,88 +307,24 @@ fn subject(args: &BenchArgs, plan: &Plan) -> Subject {
     }
 }
 
-/// Prepares the packets and says what they are. Returns the folder of files.
-fn prepare(args: &BenchArgs, folder: &Path, subject: &mut Subject) -> Result<PathBuf, Error> {
-    let files = folder.join("packets");
-    let packets = PacketArgs {
-        from: args.from.clone(),
-        survey: Survey::Ztf,
-        seed: args.seed,
-        unique_ids: args.unique_ids,
-        framing: Framing::Container,
-        schema_id: 0,
-    };
-    let made_up = || {
-        let config = SimulatorConfig::default();
-        (Some(History { previous: config.mean_history, forced: config.mean_forced }), "ztf 4.01, made up, distinct".to_owned())
-    };
-    match args.source {
-        Source::Memory => {
-            let (bytes, time) = generator(&Packets::new(&PacketArgs { from: None, ..packets })?, subject.count);
-            (subject.packet.history, subject.packet.kind) = made_up();
-            subject.packet.bytes = Some(bytes);
-            subject.generator_us_per_alert = Some(time);
-        }
-        Source::Files => {
-            if files.exists() {
-                std::fs::remove_dir_all(&files).map_err(Error::file("remove", &files))?;
-            }
-            eprintln!("writing {} packets to {}", subject.count, files.display());
-            let bytes = Packets::new(&packets)?.write(subject.count, &files)?;
-            sync(&files)?;
-            match &args.from {
-                None => (subject.packet.history, subject.packet.kind) = made_up(),
-                Some(from) => {
-                    let ids = if args.unique_ids { "own ids, " } else { "" };
-                    subject.packet.kind = format!("files of {} over and over, {ids}stamps repeat", from.display());
-                }
-            }
-            subject.packet.bytes = Some(bytes as f64 / subject.count as f64);
-        }
-        Source::Kafka => {
-            let (Some(brokers), Some(topic)) = (&args.brokers, &args.topic) else {
-                unreachable!("the command line demands brokers and topic for this source");
-            };
-            let holding = topic::look(brokers, topic)?;
-            subject.packet.kind = format!("messages of topic {topic}");
-            subject.packet.bytes = Some(holding.mean_bytes);
-            subject.count = args.count.unwrap_or(holding.messages);
-        }
-    }
-    Ok(files)
-}
-
-/// Brings what was written to the disk, so that the run doesn't compete with it: the whole file system by one command, because one
-/// call for each of many files takes minutes.
-fn sync(folder: &Path) -> Result<(), Error> {
-    let status = Command::new("sync").arg("--file-system").arg(folder).status();
-    let outcome =
-        status.and_then(|status| if status.success() { Ok(()) } else { Err(std::io::Error::other(status.to_string())) });
-    outcome.map_err(Error::file("sync", folder))
-}
-
 /// Where a run takes its alerts from.
-fn origin(args: &BenchArgs, count: u64, files: &Path, group: String) -> Origin {
-    match (args.source, &args.brokers, &args.topic) {
+fn origin(args: &BenchArgs, count: u64, plan: &Plan, prepared: &Prepared, topic: Option<String>, group: String) -> Origin {
+    match (args.source, &args.brokers, topic) {
         (Source::Kafka, Some(brokers), Some(topic)) => {
-            Origin::Kafka { brokers: brokers.clone(), topic: topic.clone(), group: format!("skysluice-{group}") }
+            Origin::Kafka { brokers: brokers.clone(), topic, group, until_end: args.rate.is_none() }
         }
-        (Source::Files, ..) => Origin::Files(files.to_owned()),
-        _ => Origin::Memory { count, rate: args.rate, seed: args.seed, partitions: args.partitions },
+        (Source::Files, ..) => Origin::Files(prepared.files.clone()),
+        _ => Origin::Memory {
+            count,
+            rate: args.rate,
+            seed: args.packets.seed,
+            partitions: args.partitions,
+            kind: (args.packets.kind == Survey::Lsst).then_some("lsst"),
+            new: args.packets.history == History::None,
+            // Of catalogues that were made, some sources lie beside the alerts instead.
+            targets: plan.catalogues.first().filter(|_| args.catalogs == 0).cloned(),
+        },
     }
-}
-
-/// Mean size of the simulator's packets, and the microseconds that one takes on one core.
-fn generator(packets: &Packets, count: u64) -> (f64, f64) {
-    let (mut packet, mut key) = (Vec::new(), String::new());
-    let (mut made, mut bytes) = (0, 0);
-    let start = Instant::now();
-    while made < count.min(GENERATOR.0) && start.elapsed() < GENERATOR.1 {
-        packets.make(made, &mut packet, &mut key);
-        bytes += packet.len();
-        made += 1;
-    }
-    (bytes as f64 / made as f64, start.elapsed().as_secs_f64() * 1e6 / made as f64)
 }
 
 #[cfg(test)]
@@ -355,8 +387,8 @@ mod tests {
 
     #[test]
     fn the_simulator_is_measured_alone() {
-        let packets = Packets::new(&crate::packets::tests::args(None)).unwrap();
-        let (bytes, time) = generator(&packets, 200);
+        let packets = crate::packets::Packets::new(&crate::packets::tests::args(None)).unwrap();
+        let (bytes, time) = prepare::generator(&packets, 200);
         assert!((70_000.0..85_000.0).contains(&bytes), "{bytes}");
         assert!(time > 0.0);
     }

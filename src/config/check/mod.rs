@@ -180,6 +180,7 @@ impl Checker<'_> {
         let publish = self.publish(index, &raw.publish, source.as_ref(), &home);
         let dead_letters = self.dead_letters(index, raw.dead_letters.as_ref(), source.as_ref(), &home);
         let decode = decode?;
+        self.simulated_framing(&raw.source.value, &decode.framing);
         Some(Pipeline {
             name,
             survey: decode::with_schemas(survey?, &decode),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, read};
 use crate::config::at::{At, Place};
-use crate::config::checked::{FilesSource, KafkaSource, SimulatorSource, Source, Start};
+use crate::config::checked::{FilesSource, Framing, KafkaSource, PacketKind, SimulatorSource, Source, Start};
 use crate::config::raw;
 
 /// Longest name of a topic (`Topic.MAX_NAME_LENGTH` of Apache Kafka).
@@ -89,13 +89,37 @@ impl Checker<'_> {
             Some(catalog) => Some(self.input(catalog, "catalogue")?),
             None => None,
         };
+        let mut history = |mean: Option<&At<f64>>| {
+            let At { value, place } = mean?;
+            if !(0.0..=1000.0).contains(value) {
+                self.problem(*place, format!("a history cannot have {value} entries on average"), "write 0 to 1000");
+            }
+            Some(*value)
+        };
+        let (previous, forced) = (history(raw.previous.as_ref()), history(raw.forced.as_ref()));
         Some(SimulatorSource {
+            kind: match raw.kind.as_ref().map(|kind| kind.value) {
+                None | Some(raw::PacketKind::Ztf) => PacketKind::Ztf,
+                Some(raw::PacketKind::Lsst) => PacketKind::Lsst,
+            },
             count: raw.count.as_ref().map(|count| count.value),
             rate: raw.rate.as_ref().map(|rate| rate.value),
             seed: raw.seed.as_ref().map_or(default.seed, |seed| seed.value),
             partitions: self.count(raw.partitions.as_ref(), default.partitions, 1024),
             catalog,
+            previous,
+            forced,
         })
+    }
+
+    /// Made-up packets have one framing; decoded in another one, each of them would be a dead letter.
+    pub(super) fn simulated_framing(&mut self, raw: &raw::Source, framing: &Framing) {
+        if let raw::Source::Simulator(raw::Simulator { kind: Some(At { value: raw::PacketKind::Lsst, place }), .. }) = raw
+            && !matches!(framing, Framing::Confluent(_))
+        {
+            let help = "write `decode: { framing: confluent, schemas: FOLDER }` with 1100.avsc in the folder";
+            self.problem(*place, "packets of `lsst` come in Confluent's framing", help);
+        }
     }
 
     /// Brokers as a set, by which clusters are told apart.

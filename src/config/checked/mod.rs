@@ -197,9 +197,20 @@ pub struct FilesSource {
     pub path: PathBuf,
 }
 
+/// Which packets the simulator makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketKind {
+    /// ZTF's, in containers.
+    Ztf,
+    /// LSST's, in Confluent's framing with the id of their schema.
+    Lsst,
+}
+
 /// The built-in simulator.
 #[derive(Clone, Debug)]
 pub struct SimulatorSource {
+    /// Which packets.
+    pub kind: PacketKind,
     /// Alerts to make; `None` never ends.
     pub count: Option<u64>,
     /// Alerts per second; `None` is as fast as the rest takes them.
@@ -210,11 +221,24 @@ pub struct SimulatorSource {
     pub partitions: u32,
     /// A catalogue (CSV) on whose sources part of the alerts fall.
     pub catalog: Option<PathBuf>,
+    /// Mean number of previous detections; `None` is as many as real alerts of the kind have.
+    pub previous: Option<f64>,
+    /// Mean number of forced photometry points; `None` is as many as real alerts of the kind have.
+    pub forced: Option<f64>,
 }
 
 impl Default for SimulatorSource {
     fn default() -> Self {
-        Self { count: None, rate: None, seed: 0, partitions: 4, catalog: None }
+        Self {
+            kind: PacketKind::Ztf,
+            count: None,
+            rate: None,
+            seed: 0,
+            partitions: 4,
+            catalog: None,
+            previous: None,
+            forced: None,
+        }
     }
 }
 

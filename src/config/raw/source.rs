@@ -70,6 +70,10 @@ pub struct Files {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Simulator {
+    /// Which packets: `ztf`, schema 4.01 in containers, or `lsst`, schema 11.0 in Confluent's framing with the id 1100. The
+    /// default needs no schema at hand.
+    #[schemars(extend("default" = "ztf"))]
+    pub kind: Option<At<PacketKind>>,
     /// How many; the run ends when all of them are durable. Default: no end.
     pub count: Option<At<u64>>,
     /// Alerts per second. Default: as fast as the rest takes them.
@@ -82,6 +86,21 @@ pub struct Simulator {
     pub partitions: Option<At<u32>>,
     /// Catalogue (CSV) on whose sources part of the alerts fall, so that there is something to match. Default: none.
     pub catalog: Option<At<String>>,
+    /// Previous detections in the history of an alert, on average, 0 to 1000. Default: 34 for `ztf`, 20 for `lsst`, as real
+    /// alerts of known objects have.
+    pub previous: Option<At<f64>>,
+    /// Forced photometry points in it, on average, 0 to 1000. Default: 17 for `ztf`, 50 for `lsst`.
+    pub forced: Option<At<f64>>,
+}
+
+/// Which packets are made up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PacketKind {
+    /// As ZTF sends them.
+    Ztf,
+    /// As Rubin sends them.
+    Lsst,
 }
 
 /// Properties of librdkafka.

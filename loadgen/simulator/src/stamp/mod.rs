@@ -116,12 +116,12 @@ impl Stamps {
         let second = self.tapes[1].window(offset(number / OFFSETS as u64, 2_731));
 
         let start = out.len();
-        out.extend_from_slice(&picture.member);
+        let (before, rest) = picture.member.split_at(self.begin[kind as usize]);
+        let (changed, after) = rest.split_at(WINDOW);
+        out.extend_from_slice(before);
         out[start + 4..start + 8].copy_from_slice(&time.to_le_bytes());
-        let begin = start + self.begin[kind as usize];
-        for ((byte, first), second) in out[begin..begin + WINDOW].iter_mut().zip(first.0).zip(second.0) {
-            *byte ^= first ^ second;
-        }
+        out.extend(changed.iter().zip(first.0).zip(second.0).map(|((byte, first), second)| byte ^ first ^ second));
+        out.extend_from_slice(after);
         // CRC-32 is affine, so the checksum of an exclusive-or of an odd number of messages is that of their checksums.
         out.extend_from_slice(&(picture.crc ^ first.1 ^ second.1).to_le_bytes());
         out.extend_from_slice(&(FITS as u32).to_le_bytes());
