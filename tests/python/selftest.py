@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from matches import Catalog
 from packets import read_container
+from readers_common import HOUR, SURVEYS, answer, compare
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECEIVED = datetime.datetime(2026, 11, 9, 3, 30, tzinfo=datetime.timezone.utc)
@@ -41,6 +42,22 @@ def matches(folder):
     for record in ({"matches": 0, "crossmatches": []}, {"matches": None, "crossmatches": None}, {"matches": 2, "crossmatches": [match] * 2}):
         if not catalog.check(7, 10.0, 20.0002, record)[0]:
             problems.append(f"{record} is not found")
+    return problems
+
+
+def tables(path):
+    """What is wrong with the judge of readers that open an archive as a table."""
+    with open(path, "rb") as file:
+        (record,) = read_container(file.read())[1]
+    row = {name: answer(record, question) for name, question in SURVEYS["ztf"].items()}
+    row |= {"offset": 0, "packet": path, **dict.fromkeys(HOUR, 1)}
+    judge = lambda *rows: compare("a reader", "ztf", [row], rows)[0]
+    problems = [f"not content with a right row: {judge(row)}"] if judge(row) else []
+    spoilt = [{"history": row["history"] + 1}, {"magnitudes": row["magnitudes"] * (1 + 1e-8)}, {"id": str(row["id"])}]
+    spoilt += [{"score": math.nextafter(row["score"], 9)}, {"stamp_sha256": None}, {"snr": 0.0}, {"hour": "1"}, {"offset": 1}]
+    for rows in [(), (row, row), *(({**row, **wrong},) for wrong in spoilt)]:
+        if not judge(*rows):
+            problems.append(f"{rows} is not found".replace(repr(row), "the row"))
     return problems
 
 
@@ -85,7 +102,7 @@ def main():
         data = rows[0]["cutoutScience"]["stampData"]
         rows[0]["cutoutScience"]["stampData"] = data[:-1] + bytes([data[-1] ^ 1])
 
-    problems = matches(folder)
+    problems = matches(folder) + tables(paths[0])
     compared, counted = judge("whole", lambda rows: None)
     if compared[0] or counted[0]:
         problems.append(f"not content with a good archive: {compared} {counted}")

@@ -2,7 +2,7 @@
 //! independent readers.
 //!
 //! A part that is missing on this machine (Java, Python, the shared data) is said on the terminal as `skipped: ...`; where
-//! the environment variable `SKYSLUICE_REQUIRE` names the part (`kafka,python,data`), its absence is a failure.
+//! the environment variable `SKYSLUICE_REQUIRE` names the part (`kafka,python,data,spark`), its absence is a failure.
 
 // Each test binary compiles this module and uses its share of it.
 #![allow(dead_code)]

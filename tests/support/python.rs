@@ -51,9 +51,11 @@ fn environment() -> Result<PathBuf, String> {
     let pinned = std::fs::read(&requirements).map_err(|e| format!("{}: {e}", requirements.display()))?;
     cached(&format!("python-{:016x}", xxhash_rust::xxh3::xxh3_64(&pinned)), |partial| {
         run(Command::new("python3").args(["-m", "venv"]).arg(partial))?;
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r"];
+        // Spark is published as sources alone, which are jars and Python: nothing is compiled.
+        let kinds = ["--only-binary=:all:", "--no-binary=pyspark"];
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
         // By the name of the module: scripts in the environment know the folder that it is made in, which is renamed.
-        run(Command::new(partial.join("bin/python")).args(install).arg(&requirements))
+        run(Command::new(partial.join("bin/python")).args(install).args(kinds).arg("-r").arg(&requirements))
     })
 }
 
