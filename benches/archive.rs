@@ -18,7 +18,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use skysluice::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition, Verdict};
 use skysluice::archive::{ArchiveContext, ArchiveSink};
 use skysluice::avro::AlertSchema;
-use skysluice::config::{Archive, HourBy, Layout, MagnitudeUnit, Survey, TimeScale};
+use skysluice::config::{Archive, ColumnChoice, HourBy, Layout, MagnitudeUnit, Survey, TimeScale};
 use skysluice::ledger::{Ledger, SinkId};
 
 const ROWS: usize = 256;
@@ -119,6 +119,7 @@ fn sink(home: &Path) -> ArchiveSink {
         roll_size: 1 << 40,
         roll_age: Duration::from_secs(3600),
         layout: Layout::Hive,
+        columns: ColumnChoice::All,
     };
     let survey = Survey {
         name: "ztf".into(),

@@ -14,9 +14,9 @@ use crate::actor::{
     TransformParts, supervise,
 };
 use crate::alert::{Budget, Fault, LetterBox, Sink};
-pub use crate::archive::inventory;
-use crate::archive::{ArchiveContext, ArchiveSink, Counts as ArchiveCounts};
-use crate::avro::AlertSchema;
+use crate::archive::{self, ArchiveContext, ArchiveSink, Counts as ArchiveCounts};
+pub use crate::archive::{ColumnError, inventory};
+use crate::avro::{AlertSchema, Wanted};
 use crate::config::{self, DeadLetters, Settings};
 use crate::decode::Decode;
 use crate::filter::FilterError;
@@ -43,6 +43,9 @@ pub enum PrepareError {
     /// The framing or a schema does not fit.
     #[error("{0}")]
     Decode(String),
+    /// A path of the columns that are archived does not fit.
+    #[error("archive.columns: {0}")]
+    Columns(#[from] ColumnError),
     /// An output's condition does not fit.
     #[error("the condition of output {topic}: {source}")]
     Publish {
@@ -224,11 +227,14 @@ impl Pipeline {
 
         let (shell, arbiter) = generation.place("decode")?;
         let (framing, survey, counted) = (self.config.decode.framing.clone(), self.config.survey.clone(), ledger.clone());
+        let wanted = wanted(&self.config, &self.chain).map_err(|e| Fault::defect(e.to_string()))?;
         let decode = TransformActor::start_in(
             &arbiter,
             TransformParts {
                 shell,
-                build: Arc::new(move || Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))),
+                build: Arc::new(move || {
+                    Decode::new(&framing, survey.clone(), wanted.clone()).map_err(|e| Fault::defect(e.to_string()))
+                }),
                 pool: self.pool.clone(),
                 window: self.pool.current_num_threads() + 1,
                 mailbox: MAILBOX,
@@ -266,20 +272,31 @@ pub fn check(settings: &Settings, index: usize) -> Result<(), PrepareError> {
 
 fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
     let wrong = PrepareError::Decode;
-    Decode::new(&config.decode.framing, config.survey.clone()).map_err(|e| wrong(e.to_string()))?;
     let chain = Chain::new(&config.steps)?;
-    if let Some(json) = config.survey.schemas.last() {
-        let schema =
-            AlertSchema::parse(json).map_err(|e| wrong(format!("known schema of survey {}: {e}", config.survey.name)))?;
+    let wanted = wanted(config, &chain)?;
+    Decode::new(&config.decode.framing, config.survey.clone(), wanted).map_err(|e| wrong(e.to_string()))?;
+    let known = |json| AlertSchema::parse(json).map_err(|e| wrong(format!("known schema of survey {}: {e}", config.survey.name)));
+    let schemas = config.survey.schemas.iter().map(|json| known(json)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(schema) = schemas.last() {
         chain.check(&schema.arrow)?;
-        let publish = |(index, source): (usize, FilterError)| PrepareError::Publish {
-            index,
-            topic: config.publish[index].topic.clone(),
-            source,
-        };
-        publish::check(&config.publish, &schema.arrow, &chain.annotation_fields()).map_err(publish)?;
+        let wrong = |error| unfit_output(config, error);
+        publish::check(&config.publish, &schema.arrow, &chain.annotation_fields()).map_err(wrong)?;
+    }
+    if let Some(archive) = &config.archive {
+        archive::check(&archive.columns, &schemas)?;
     }
     Ok(chain)
+}
+
+/// The fields that something after decoding reads.
+fn wanted(config: &config::Pipeline, chain: &Chain) -> Result<Wanted, PrepareError> {
+    let archived = config.archive.as_ref().map(|archive| archive::wanted(&archive.columns, &config.survey));
+    let published = publish::wanted(&config.publish).map_err(|error| unfit_output(config, error))?;
+    Ok(archived.unwrap_or_default().or(chain.wanted()).or(published))
+}
+
+fn unfit_output(config: &config::Pipeline, (index, source): (usize, FilterError)) -> PrepareError {
+    PrepareError::Publish { index, topic: config.publish[index].topic.clone(), source }
 }
 
 /// The pool in which batches are decoded and processed; 0 threads is one per core.

@@ -19,7 +19,7 @@ use super::footer::key;
 use super::sink::ArchiveContext;
 use super::writer::guarded;
 use crate::alert::{AlertBatch, Fault, Verdict};
-use crate::avro::AlertSchema;
+use crate::avro::{AlertSchema, Kept, Wanted};
 
 /// Name of the column that says where a row came from.
 const OWN: &str = "skysluice";
@@ -31,7 +31,9 @@ const ROW_GROUP: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Columns {
     alerts: Arc<AlertSchema>,
+    /// What batches bring of the survey's columns, and what is archived of that.
     survey: SchemaRef,
+    archived: Kept,
     annotations: Vec<FieldRef>,
     own: Fields,
     /// Columns of the file.
@@ -41,16 +43,17 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Columns for the rows of `part`.
+    /// Columns for the rows of `part`: what is wanted of the survey's, all that the steps added, and our own.
     ///
     /// # Errors
     /// When two columns would have one name, or a type can't be stored.
-    pub fn of(part: &AlertBatch, context: &ArchiveContext) -> Result<Columns, Fault> {
+    pub fn of(part: &AlertBatch, wanted: &Wanted, context: &ArchiveContext) -> Result<Columns, Fault> {
         let survey = part.records.schema();
+        let archived = wanted.of(survey.fields());
         let annotations: Vec<FieldRef> = part.annotations.iter().map(|a| a.field.clone()).collect();
         let own = own_fields();
         let added = annotations.iter().cloned().chain([Arc::new(Field::new(OWN, DataType::Struct(own.clone()), false))]);
-        let mut fields: Vec<FieldRef> = survey.fields().iter().cloned().collect();
+        let mut fields: Vec<FieldRef> = archived.fields(survey.fields()).iter().cloned().collect();
         for field in added {
             // Several readers take names that differ in case alone for the same column.
             if let Some(other) = fields.iter().find(|f| f.name().eq_ignore_ascii_case(field.name())) {
@@ -65,7 +68,7 @@ impl Columns {
         }
         let file: SchemaRef = Arc::new(Schema::new(fields));
         let properties = properties(&file, &part.schema, context)?;
-        Ok(Columns { alerts: part.schema.clone(), survey, annotations, own, file, properties })
+        Ok(Columns { alerts: part.schema.clone(), survey, archived, annotations, own, file, properties })
     }
 
     /// Whether the rows of `part` have these columns.
@@ -81,7 +84,7 @@ impl Columns {
     /// # Errors
     /// When a column is not of the type or length that the batch promised.
     pub fn assemble(&self, part: &AlertBatch, topic: &str, partition: i32) -> Result<RecordBatch, ArrowError> {
-        let mut columns: Vec<ArrayRef> = part.records.columns().to_vec();
+        let mut columns: Vec<ArrayRef> = self.archived.columns(part.records.columns())?;
         columns.extend(part.annotations.iter().map(|a| a.values.clone()));
         columns.push(Arc::new(self.own(part, topic, partition)?));
         RecordBatch::try_new(self.file.clone(), columns)

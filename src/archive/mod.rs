@@ -1,9 +1,9 @@
 //! The archive: every accepted alert in Parquet, once, in the folder of its hour.
 //!
-//! May depend on: `alert`, `config`, `ledger`, `durable`, arrow, parquet. The only module that names parquet.
+//! May depend on: `alert`, `avro` (schemas), `config`, `ledger`, `durable`, arrow, parquet. The only module that names parquet.
 //!
-//! A file holds alerts of one hour and one schema: the survey's columns as they were nested in the packet, the columns that
-//! the steps added, and the struct `skysluice` (where the row came from, whether and why a step skipped it, flags). It is
+//! A file holds alerts of one hour and one schema: the survey's columns as they were nested in the packet (those of them that
+//! `archive.columns` chooses; the footer has the whole schema), the columns that the steps added, and the struct `skysluice` (where the row came from, whether and why a step skipped it, flags). It is
 //! written in a staging folder outside the root, then published whole (see `durable`); batches are acknowledged when every
 //! file with rows of theirs is published.
 //!
@@ -18,6 +18,7 @@
 //! the archive, and is left out when it is read again.
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 
+mod choice;
 mod columns;
 mod folders;
 mod footer;
@@ -29,6 +30,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use choice::{ColumnError, check, wanted};
 pub use footer::{FileSummary, OffsetRange, ReadError, Totals, inventory, read_footer, totals};
 pub use hour::Hour;
 pub use sink::{ArchiveContext, ArchiveSink, Counts};

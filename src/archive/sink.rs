@@ -10,12 +10,14 @@ use std::time::Instant;
 
 use arrow_array::{BooleanArray, RecordBatch};
 
+use super::choice;
 use super::columns::Columns;
 use super::folders;
 use super::hour::{Hour, Hours};
 use super::marks::{Mark, Marks};
 use super::writer::{FileWriter, STAGING_SUFFIX, component_prefix};
 use crate::alert::{AlertBatch, Decoded, Fault, Sink, Token, TopicPartition};
+use crate::avro::Wanted;
 use crate::config;
 use crate::durable::{self, FolderLock, name_part};
 use crate::ledger::{Handled, Ledger, SinkId};
@@ -67,6 +69,7 @@ pub struct ArchiveSink {
     context: ArchiveContext,
     staging: PathBuf,
     prefix: String,
+    wanted: Wanted,
     marks: Marks,
     columns: HashMap<u64, Arc<Columns>>,
     // One open file per hour and schema.
@@ -122,6 +125,7 @@ impl ArchiveSink {
         let prefix = component_prefix(&context.component);
         Ok(ArchiveSink {
             marks: Marks::new(&config.root, config.layout, &context.component, prefix.clone()),
+            wanted: choice::wanted(&config.columns, &context.survey),
             config,
             context,
             staging,
@@ -219,7 +223,7 @@ impl ArchiveSink {
         {
             return Ok(columns.clone());
         }
-        let columns = Arc::new(Columns::of(part, &self.context)?);
+        let columns = Arc::new(Columns::of(part, &self.wanted, &self.context)?);
         self.columns.insert(part.schema.fingerprint, columns.clone());
         Ok(columns)
     }

@@ -25,6 +25,7 @@ mod resolve;
 mod run;
 mod schema;
 mod store;
+mod wanted;
 
 pub use append::{AppendError, Appended, append};
 pub(crate) use codec::Codec;
@@ -33,9 +34,11 @@ pub use encode::{BoundEncoder, Encoder, container_header, sync_marker, write_blo
 pub use error::{AvroError, DatumError, Flaw, FrameError};
 pub(crate) use framing::{Blocks, container_magic};
 pub use resolve::resolve;
+pub(crate) use run::Datum;
 pub use schema::AlertSchema;
 pub(crate) use store::KnownHeader;
 pub use store::SchemaStore;
+pub use wanted::{FieldNames, Kept, Wanted};
 
 /// What one alert may take in columns or decompressed, bytes.
 pub const MAX_ALERT_BYTES: u64 = 64 << 20;

@@ -299,6 +299,21 @@ pub struct Archive {
     pub roll_age: Duration,
     /// Layout of the partition folders.
     pub layout: Layout,
+    /// Which of the survey's columns are kept.
+    pub columns: ColumnChoice,
+}
+
+/// Which of the survey's columns are archived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ColumnChoice {
+    /// All of them.
+    #[default]
+    All,
+    /// All but those that the survey's profile names as `cutouts`.
+    AllExceptCutouts,
+    /// Those that these paths lead to. In each name of a path `*` stands for any text; a path stands for all that lies in its
+    /// field, and leads through arrays and maps as if they were not there.
+    These(Vec<FieldPath>),
 }
 
 impl Archive {
@@ -313,7 +328,15 @@ impl Archive {
         let mut name = root.file_name().unwrap_or_default().to_owned();
         name.push(".staging");
         let staging = root.with_file_name(name);
-        Self { root, staging, by: HourBy::Ingest, roll_size: Self::ROLL_SIZE, roll_age: Self::ROLL_AGE, layout: Layout::Hive }
+        Self {
+            root,
+            staging,
+            by: HourBy::Ingest,
+            roll_size: Self::ROLL_SIZE,
+            roll_age: Self::ROLL_AGE,
+            layout: Layout::Hive,
+            columns: ColumnChoice::All,
+        }
     }
 }
 

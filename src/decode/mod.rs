@@ -5,6 +5,8 @@
 //! **Invariants:** every message gives at least one row or one dead letter. A message is all or nothing: where one record of
 //! a container is corrupt, none of its records stays. What a bad message left is taken back, the rest of the batch is
 //! not touched. Rows keep the order of the messages.
+//!
+//! Fields that nobody wants are not decoded (see [`Decode::new`]).
 
 mod candidate;
 mod message;
@@ -15,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::alert::{Decoded, Fault, RawBatch, Transform};
-use crate::avro::{AlertSchema, AvroError, SchemaStore};
+use crate::avro::{AlertSchema, AvroError, SchemaStore, Wanted};
 use crate::config;
 
 /// The stage is given something it cannot decode by.
@@ -61,10 +63,16 @@ pub struct Decode {
 impl Decode {
     /// The stage for one framing and one survey. The schemas of both are compiled now.
     ///
+    /// Batches have the columns that are `wanted` and those of the candidate view; the rest of a datum is passed over, and of
+    /// what is passed over only the lengths are checked. Behind the last field that is wanted nothing is read where the frame
+    /// itself says both the schema and the end of the datum: a container's block of one record, a registered schema. Bytes
+    /// that are wrong there are found by those who decode them. With a bare datum the schema is only what the configuration
+    /// takes it for, so it is held against the datum to its end.
+    ///
     /// # Errors
     /// When one of the schemas cannot be used.
-    pub fn new(framing: &config::Framing, survey: Arc<config::Survey>) -> Result<Decode, DecodeError> {
-        let store = SchemaStore::default();
+    pub fn new(framing: &config::Framing, survey: Arc<config::Survey>, wanted: Wanted) -> Result<Decode, DecodeError> {
+        let store = SchemaStore::new(wanted.or(candidate::wanted(&survey)));
         for (i, json) in survey.schemas.iter().enumerate() {
             store.add(json).map_err(|source| DecodeError::Survey { survey: survey.name.clone(), number: i + 1, source })?;
         }

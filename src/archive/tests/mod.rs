@@ -32,7 +32,7 @@ use crate::alert::{
     Verdict,
 };
 use crate::avro::AlertSchema;
-use crate::config::{self, HourBy, Layout, MagnitudeUnit, TimeScale};
+use crate::config::{self, ColumnChoice, FieldPath, HourBy, Layout, MagnitudeUnit, TimeScale};
 use crate::ledger::{Ledger, SinkId};
 
 /// 2026-11-09 03:00:00 UTC, milliseconds.
@@ -60,7 +60,7 @@ fn survey() -> Arc<config::Survey> {
         magnitude: Vec::new(),
         magnitude_unit: MagnitudeUnit::Mag,
         history: Vec::new(),
-        cutouts: Vec::new(),
+        cutouts: vec![FieldPath(vec!["cutout".to_owned()])],
         solar_system: Vec::new(),
         none_texts: Vec::new(),
         none_numbers: Vec::new(),
@@ -157,6 +157,7 @@ impl House {
             roll_size: 1 << 30,
             roll_age: Duration::from_secs(60),
             layout: Layout::Hive,
+            columns: ColumnChoice::All,
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);

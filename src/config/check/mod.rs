@@ -171,7 +171,7 @@ impl Checker<'_> {
         let decode = self.decode(raw.decode.as_ref());
         let batch = self.batch(raw.batch.as_ref(), service);
         let steps = self.steps(index, &raw.steps);
-        let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive));
+        let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive, survey.as_deref()));
         let home = service.data.join(&name);
         let publish = self.publish(index, &raw.publish, source.as_ref(), &home);
         let dead_letters = self.dead_letters(index, raw.dead_letters.as_ref(), source.as_ref(), &home);

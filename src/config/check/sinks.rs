@@ -8,12 +8,16 @@ use super::Checker;
 use super::claims::{Folder, Target};
 use super::source::security;
 use crate::config::at::{At, Place};
-use crate::config::checked::{Archive, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source};
+use crate::config::checked::{
+    Archive, ColumnChoice, DeadLetters, FieldPath, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source, Survey,
+};
+use crate::config::problem::nearest;
 use crate::config::raw;
 use crate::config::spots::Spot;
 
 impl Checker<'_> {
-    pub(super) fn archive(&mut self, component: usize, raw: &At<raw::Archive>) -> Archive {
+    /// `survey` is absent where it has a problem of its own.
+    pub(super) fn archive(&mut self, component: usize, raw: &At<raw::Archive>, survey: Option<&Survey>) -> Archive {
         let raw = &raw.value;
         let default = Archive::new(self.output(&raw.root));
         let staging = raw.staging.as_ref().map(|staging| self.output(staging)).unwrap_or(default.staging);
@@ -37,8 +41,46 @@ impl Checker<'_> {
             roll_size: self.size(roll.and_then(|roll| roll.size.as_ref()), default.roll_size),
             roll_age: self.time_above_zero(roll.and_then(|roll| roll.age.as_ref()), default.roll_age),
             layout: Layout::Hive,
+            columns: raw.columns.as_ref().map_or(ColumnChoice::All, |columns| self.columns(component, columns, survey)),
             root: default.root,
         }
+    }
+
+    fn columns(&mut self, component: usize, raw: &At<raw::Columns>, survey: Option<&Survey>) -> ColumnChoice {
+        const WORDS: [&str; 2] = ["all", "all except cutouts"];
+        let paths = match &raw.value {
+            raw::Columns::List(paths) => paths,
+            raw::Columns::Word(word) if word == WORDS[0] => return ColumnChoice::All,
+            raw::Columns::Word(word) if word == WORDS[1] => {
+                if let Some(survey) = survey.filter(|survey| survey.cutouts.is_empty()) {
+                    let message = format!("the survey `{}` has no cut-outs", survey.name);
+                    self.problem(raw.place, message, "write `all`, or name the cut-outs in the profile: `cutouts: [PATH, ...]`");
+                }
+                return ColumnChoice::AllExceptCutouts;
+            }
+            raw::Columns::Word(word) => {
+                let meant = nearest(word, WORDS).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+                let help = format!("{meant}There are `all`, `all except cutouts`, and lists of paths such as `[candidate.*]`");
+                self.problem(raw.place, format!("`{word}` is no choice of columns"), help);
+                return ColumnChoice::All;
+            }
+        };
+        if paths.is_empty() {
+            let help = "write `all`, or leave `archive` away to archive nothing";
+            self.problem(raw.place, "the list of columns is empty", help);
+        }
+        let mut checked = Vec::with_capacity(paths.len());
+        for (index, At { value: path, place }) in paths.iter().enumerate() {
+            let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '*');
+            if names.iter().any(|name| name.is_empty() || !name.chars().all(letter)) {
+                let help = "a path names fields from the outermost to the innermost, `*` is any text: `candidate.*`";
+                self.problem(*place, format!("`{path}` is not a path to columns"), help);
+            }
+            self.places.insert(Spot::Column(component, index), *place);
+            checked.push(FieldPath(names));
+        }
+        ColumnChoice::These(checked)
     }
 
     pub(super) fn publish(

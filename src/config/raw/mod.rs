@@ -6,7 +6,7 @@ mod sinks;
 mod source;
 
 pub use profile::{Brightness, Clock, Paths, Profile};
-pub use sinks::{Archive, DeadLetters, Format, HourOf, Partition, Publish};
+pub use sinks::{Archive, Columns, DeadLetters, Format, HourOf, Partition, Publish};
 pub use source::{Begin, Kafka, Properties, Property, Simulator, Source};
 
 use schemars::JsonSchema;

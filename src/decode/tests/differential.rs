@@ -197,8 +197,8 @@ fn text(dice: &mut Dice) -> String {
     (0..n).map(|_| alphabet[dice.below(letters)]).collect()
 }
 
-/// Every combination that apache-avro itself takes; gives how many alerts and how many values were compared.
-fn round_trip(seed: u64) -> (usize, usize) {
+/// A random schema as its producer writes it and as apache-avro takes it, with datums.
+pub(super) fn sample(seed: u64) -> (String, Schema, Vec<Vec<u8>>) {
     let mut schemas = Schemas { dice: Dice(seed), names: 0, known: Vec::new() };
     let fields = 1 + schemas.dice.below(8);
     let mut json = schemas.record(4, fields);
@@ -208,12 +208,19 @@ fn round_trip(seed: u64) -> (usize, usize) {
     let mut clean = json.clone();
     strip(&mut clean);
     let schema = Schema::parse(&clean).unwrap_or_else(|e| panic!("{clean}: {e}"));
-    let names = Names::of(&schema);
     let by_name = apache_avro::schema::ResolvedSchema::new(&schema).unwrap();
     let by_name: HashMap<_, _> = by_name.get_names().iter().map(|(n, s)| (n.fullname(None), *s)).collect();
     let dice = &mut schemas.dice;
     let datums: Vec<_> = (0..4).filter_map(|_| write(&schema, value(&schema, &by_name, dice)).ok()).collect();
-    let decoded = bare(&json.to_string()).apply(&batch(&datums)).unwrap();
+    drop(by_name);
+    (json.to_string(), schema, datums)
+}
+
+/// Every combination that apache-avro itself takes; gives how many alerts and how many values were compared.
+fn round_trip(seed: u64) -> (usize, usize) {
+    let (json, schema, datums) = sample(seed);
+    let names = Names::of(&schema);
+    let decoded = bare(&json).apply(&batch(&datums)).unwrap();
     assert!(decoded.letters.is_empty(), "seed {seed}: {:?}\n{json}", decoded.letters[0].reason);
     if datums.is_empty() {
         return (0, 0);
