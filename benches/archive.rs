@@ -18,8 +18,8 @@ use arrow_schema::{DataType, Field};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use skysluice::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition, Verdict};
 use skysluice::archive::{ArchiveContext, ArchiveSink, Means};
-use skysluice::avro::AlertSchema;
-use skysluice::config::{Archive, CutoutCodec, HourBy, Layout, MagnitudeUnit, Survey, TimeScale, WritePath};
+use skysluice::avro::{AlertSchema, Wanted};
+use skysluice::config::{Archive, ColumnChoice, CutoutCodec, HourBy, Layout, MagnitudeUnit, Survey, TimeScale, WritePath};
 use skysluice::durable::Way;
 use skysluice::ledger::{Ledger, SinkId};
 
@@ -123,6 +123,7 @@ fn sink(home: &Path) -> ArchiveSink {
         layout: Layout::Hive,
         way: WritePath::Direct,
         cutouts: CutoutCodec::None,
+        columns: ColumnChoice::All,
     };
     let survey = Survey {
         name: "ztf".into(),
@@ -156,7 +157,12 @@ fn sink(home: &Path) -> ArchiveSink {
         letters_of: None,
     };
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap());
-    ArchiveSink::open(&config, Means { pool, way: Way::Direct, cutouts: CutoutCodec::None }, context).unwrap()
+    ArchiveSink::open(
+        &config,
+        Means { pool, way: Way::Direct, cutouts: CutoutCodec::None, wanted: Wanted::everything() },
+        context,
+    )
+    .unwrap()
 }
 
 /// Seconds are per 4096 alerts, sealed and synced.

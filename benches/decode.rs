@@ -10,6 +10,7 @@ use apache_avro::{Reader, Schema};
 use arrow_buffer::Buffer;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use skysluice::alert::{Permit, RawBatch, RawMessage, Span, Token, TopicPartition, Transform};
+use skysluice::avro::Wanted;
 use skysluice::config::{FieldPath, Framing, MagnitudeUnit, Survey, TimeScale};
 use skysluice::decode::Decode;
 
@@ -76,7 +77,7 @@ fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("ztf {} bytes, {ALERTS} a batch", packet.len()));
     group.throughput(Throughput::Elements(ALERTS as u64)).sample_size(30);
     let raw = batch(&packet);
-    let containers = Decode::new(&Framing::Container, survey()).expect("a container needs no schema");
+    let containers = Decode::new(&Framing::Container, survey(), Wanted::everything()).expect("a container needs no schema");
     group.bench_function("plan, containers, full columns", |b| b.iter(|| black_box(containers.apply(&raw)).is_ok()));
 
     let decoded = containers.apply(&raw).expect("a real packet decodes");
@@ -84,7 +85,8 @@ fn decode(criterion: &mut Criterion) {
     let datum = part.bytes(part.rows[0].datum).to_vec();
     let framed = [&[0, 0, 0, 0, 1][..], &datum].concat();
     let schemas = BTreeMap::from([(1, part.schema.json.clone())]);
-    let frames = Decode::new(&Framing::Confluent(schemas), survey()).expect("the schema has just been used");
+    let frames =
+        Decode::new(&Framing::Confluent(schemas), survey(), Wanted::everything()).expect("the schema has just been used");
     let framed = batch(&framed);
     group.bench_function("plan, frames, full columns", |b| b.iter(|| black_box(frames.apply(&framed)).is_ok()));
 

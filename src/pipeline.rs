@@ -18,10 +18,11 @@ use crate::alert::{
     AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Sink, Span, Token, TopicPartition,
     Transform,
 };
-pub use crate::archive::Counts as ArchiveCounts;
-use crate::archive::{ArchiveContext, ArchiveSink, BackupSink, Means};
-pub use crate::archive::{Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify};
-use crate::avro::AlertSchema;
+use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Means};
+pub use crate::archive::{
+    ColumnError, Counts as ArchiveCounts, Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify,
+};
+use crate::avro::{AlertSchema, Wanted};
 use crate::config::{self, DeadLetters, Framing, Settings};
 use crate::decode::{self, Decode};
 use crate::durable::Way;
@@ -59,6 +60,9 @@ pub enum PrepareError {
     /// The framing or a schema does not fit.
     #[error("{0}")]
     Decode(String),
+    /// A path of the columns that are archived does not fit.
+    #[error("archive.columns: {0}")]
+    Columns(#[from] ColumnError),
     /// An output's condition does not fit.
     #[error("the condition of output {topic}: {source}")]
     Publish {
@@ -270,7 +274,8 @@ impl Pipeline {
                 config::WritePath::Direct => Way::Direct,
                 config::WritePath::Cached => Way::Cached,
             };
-            let means = Means { pool: self.pool.clone(), way, cutouts: archive.cutouts };
+            let wanted = archive::wanted(&archive.columns, &self.config.survey);
+            let means = Means { pool: self.pool.clone(), way, cutouts: archive.cutouts, wanted };
             sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, means, context)?)));
         }
         if let Some(backup) = backup {
@@ -322,8 +327,9 @@ impl Pipeline {
         let (framing, survey) = (self.config.decode.framing.clone(), self.config.survey.clone());
         let (counted, hold) = (ledger.clone(), self.hold.clone());
         let registry = self.registry.clone();
+        let wanted = wanted(&self.config, &self.chain).map_err(|e| Fault::defect(e.to_string()))?;
         let build = move || {
-            let decode = Decode::new(&framing, survey.clone()).map_err(|e| Fault::defect(e.to_string()))?;
+            let decode = Decode::new(&framing, survey.clone(), wanted.clone()).map_err(|e| Fault::defect(e.to_string()))?;
             Ok(match &registry {
                 Some(registry) => decode.with_schemas(registry.clone() as Arc<dyn SchemasById>),
                 None => decode,
@@ -378,17 +384,23 @@ pub fn check(settings: &Settings, index: usize) -> Result<(), PrepareError> {
 
 fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
     let wrong = PrepareError::Decode;
-    Decode::new(&config.decode.framing, config.survey.clone()).map_err(|e| wrong(e.to_string()))?;
+    let chain = Chain::new(&config.steps)?;
+    let wanted = wanted(config, &chain)?;
+    Decode::new(&config.decode.framing, config.survey.clone(), wanted).map_err(|e| wrong(e.to_string()))?;
     if let Some(registry) = &config.decode.registry {
         registry::check(registry).map_err(|e| wrong(e.to_string()))?;
     }
-    let chain = Chain::new(&config.steps)?;
-    if let Some(json) = config.survey.schemas.last() {
-        let schema =
-            AlertSchema::parse(json).map_err(|e| wrong(format!("known schema of survey {}: {e}", config.survey.name)))?;
-        if let Some(error) = misfits_of(config, &chain, &schema).into_iter().next() {
-            return Err(error);
-        }
+    let known = |json| AlertSchema::parse(json).map_err(|e| wrong(format!("known schema of survey {}: {e}", config.survey.name)));
+    let schemas = config.survey.schemas.iter().map(|json| known(json)).collect::<Result<Vec<_>, _>>()?;
+    // A condition that fits one of them is meant for it: a stream may still carry an older schema.
+    let misfits: Vec<_> = schemas.iter().map(|schema| misfits_of(config, &chain, schema)).collect();
+    if !misfits.iter().any(Vec::is_empty)
+        && let Some(error) = misfits.into_iter().last().and_then(|of_newest| of_newest.into_iter().next())
+    {
+        return Err(error);
+    }
+    if let Some(archive) = &config.archive {
+        archive::check(&archive.columns, &schemas)?;
     }
     Ok(chain)
 }
@@ -411,11 +423,7 @@ pub fn misfits(settings: &Settings, index: usize, schema: &AlertSchema) -> Resul
 
 fn misfits_of(config: &config::Pipeline, chain: &Chain, schema: &AlertSchema) -> Vec<PrepareError> {
     let outputs = publish::misfits(&config.publish, &schema.arrow, &chain.annotation_fields());
-    let output = |(index, source): (usize, FilterError)| PrepareError::Publish {
-        index,
-        topic: config.publish[index].topic.clone(),
-        source,
-    };
+    let output = |error| unfit_output(config, error);
     let steps = chain.misfits(&schema.arrow).into_iter().map(PrepareError::Chain);
     steps.chain(outputs.into_iter().map(output)).collect()
 }
@@ -425,7 +433,7 @@ fn misfits_of(config: &config::Pipeline, chain: &Chain, schema: &AlertSchema) ->
 /// # Errors
 /// The reason that the dead letter would have.
 pub fn decode_alone(framing: &config::Framing, survey: Arc<config::Survey>, payload: Vec<u8>) -> Result<Vec<AlertBatch>, String> {
-    let decode = Decode::new(framing, survey).map_err(|e| e.to_string())?;
+    let decode = Decode::new(framing, survey, Wanted::everything()).map_err(|e| e.to_string())?;
     let end = u32::try_from(payload.len()).map_err(|_| "a message of more than 4 GiB".to_owned())?;
     let origin = Arc::new(TopicPartition { topic: "alone".into(), partition: 0 });
     let batch = RawBatch {
@@ -439,6 +447,17 @@ pub fn decode_alone(framing: &config::Framing, survey: Arc<config::Survey>, payl
         Some(letter) => Err(letter.reason),
         None => Ok(decoded.parts),
     }
+}
+
+/// The fields that something after decoding reads.
+fn wanted(config: &config::Pipeline, chain: &Chain) -> Result<Wanted, PrepareError> {
+    let archived = config.archive.as_ref().map(|archive| archive::wanted(&archive.columns, &config.survey));
+    let published = publish::wanted(&config.publish).map_err(|error| unfit_output(config, error))?;
+    Ok(archived.unwrap_or_default().or(chain.wanted()).or(published))
+}
+
+fn unfit_output(config: &config::Pipeline, (index, source): (usize, FilterError)) -> PrepareError {
+    PrepareError::Publish { index, topic: config.publish[index].topic.clone(), source }
 }
 
 /// The pool in which batches are decoded and processed; 0 threads is one per core.

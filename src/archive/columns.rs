@@ -21,7 +21,7 @@ use super::meaning;
 use super::sink::ArchiveContext;
 use super::writer::{Means, guarded};
 use crate::alert::{AlertBatch, Fault, Verdict};
-use crate::avro::AlertSchema;
+use crate::avro::{AlertSchema, Kept};
 use crate::config::{CutoutCodec, FieldPath};
 
 /// Name of the column that says where a row came from.
@@ -43,7 +43,9 @@ const OBJECTS: u64 = 4096;
 #[derive(Debug)]
 pub struct Columns {
     alerts: Arc<AlertSchema>,
+    /// What batches bring of the survey's columns, and what is archived of that.
     survey: SchemaRef,
+    archived: Kept,
     annotations: Vec<FieldRef>,
     own: Fields,
     /// Columns of the file.
@@ -57,16 +59,17 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Columns for the rows of `part`.
+    /// Columns for the rows of `part`: what is wanted of the survey's, all that the steps added, and our own.
     ///
     /// # Errors
     /// When two columns would have one name, or a type can't be stored.
     pub fn of(part: &AlertBatch, context: &ArchiveContext, means: &Means) -> Result<Columns, Fault> {
         let survey = part.records.schema();
+        let archived = means.wanted.of(survey.fields());
         let annotations: Vec<FieldRef> = part.annotations.iter().map(|a| a.field.clone()).collect();
         let own = own_fields();
         let added = annotations.iter().cloned().chain([Arc::new(Field::new(OWN, DataType::Struct(own.clone()), false))]);
-        let mut fields: Vec<FieldRef> = survey.fields().iter().cloned().collect();
+        let mut fields: Vec<FieldRef> = archived.fields(survey.fields()).iter().cloned().collect();
         for field in added {
             // Several readers take names that differ in case alone for the same column.
             if let Some(other) = fields.iter().find(|f| f.name().eq_ignore_ascii_case(field.name())) {
@@ -82,7 +85,8 @@ impl Columns {
         let file: SchemaRef = Arc::new(Schema::new(fields));
         let parquet = guarded("laying out the columns", || ArrowSchemaConverter::new().convert(&file))?;
         let properties = Arc::new(properties(&file, &parquet, &part.schema, context, means.cutouts)?);
-        Ok(Columns { alerts: part.schema.clone(), survey, annotations, own, file, parquet, properties, means: means.clone() })
+        let (alerts, means) = (part.schema.clone(), means.clone());
+        Ok(Columns { alerts, survey, archived, annotations, own, file, parquet, properties, means })
     }
 
     /// Whether the rows of `part` have these columns.
@@ -98,7 +102,7 @@ impl Columns {
     /// # Errors
     /// When a column is not of the type or length that the batch promised.
     pub fn assemble(&self, part: &AlertBatch, topic: &str, partition: i32) -> Result<RecordBatch, ArrowError> {
-        let mut columns: Vec<ArrayRef> = part.records.columns().to_vec();
+        let mut columns: Vec<ArrayRef> = self.archived.columns(part.records.columns())?;
         columns.extend(part.annotations.iter().map(|a| a.values.clone()));
         columns.push(Arc::new(self.own(part, topic, partition)?));
         RecordBatch::try_new(self.file.clone(), columns)

@@ -1,6 +1,6 @@
 //! The archive: every accepted alert in Parquet, once, in the folder of its hour; and the backup: the same in Avro.
 //!
-//! May depend on: `alert`, `avro` (containers, data), `config`, `filter`, `ledger`, `durable`, arrow, parquet. The only module
+//! May depend on: `alert`, `avro` (containers, data, schemas), `config`, `filter`, `ledger`, `durable`, arrow, parquet. The only module
 //! that names parquet.
 //!
 //! A file holds alerts of one hour and one schema. In Parquet: the survey's columns as they were nested in the packet, the
@@ -26,6 +26,7 @@
 //! record index: what is not in a file is never taken for archived, whenever it comes.
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 
+mod choice;
 mod columns;
 mod container;
 mod contents;
@@ -50,6 +51,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use choice::{ColumnError, check, wanted};
 pub use footer::{FileSummary, OffsetRange, ReadError, Totals, inventory, read_footer, totals};
 pub use hour::Hour;
 pub use look::{column_types, read_row, read_schema};

@@ -19,6 +19,7 @@ use super::columns::Columns;
 use super::footer::{OffsetRange, key};
 use super::group::{Group, Plan};
 use crate::alert::{Fault, Permit};
+use crate::avro::Wanted;
 use crate::config::CutoutCodec;
 use crate::durable::{Staged, Way};
 
@@ -34,6 +35,8 @@ pub struct Means {
     pub way: Way,
     /// How columns of bytes are compressed.
     pub cutouts: CutoutCodec,
+    /// Which of the survey's columns are archived.
+    pub wanted: Wanted,
 }
 
 /// A file being written.

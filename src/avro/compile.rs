@@ -1,34 +1,45 @@
-//! From a schema to its plan and its Arrow columns.
+//! From a schema, and what is wanted of it, to its plan and its Arrow columns.
+
+mod nested;
+mod skip;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use apache_avro::Schema;
-use apache_avro::schema::{InnerDecimalSchema, RecordSchema, UnionSchema, UuidSchema};
+use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, UuidSchema};
 use arrow_array::{ArrayRef, StringArray};
-use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
 
 use super::plan::{Filler, Item, Layout, Op, Plan, Segment, Shape, Store, path};
-use super::{AvroError, MAX_ALERT_BYTES, MAX_COLUMNS, MAX_DEPTH};
+use super::{AvroError, Kept, MAX_ALERT_BYTES, MAX_COLUMNS, MAX_DEPTH};
 
 /// What a row takes besides the columns of its schema, bytes: origin, verdict, flags, candidate view.
 const ROW: u64 = 256;
 
-/// Compiles a schema, which has to be a record.
-pub(super) fn compile(schema: &Schema) -> Result<(Plan, SchemaRef), AvroError> {
+/// Compiles a schema, which has to be a record. What is kept of it is numbered as the columns of all of it are, which have
+/// to be compiled first: only then is it known that its depth and size are sane.
+pub(super) fn compile(schema: &Schema, kept: &Kept) -> Result<(Plan, SchemaRef), AvroError> {
     let mut compiler = Compiler { segments: vec![Segment { outer: 0, name: "".into() }], ..Compiler::default() };
-    let built = compiler.value(schema, Nulls::Never, 0)?;
-    let Shape::Struct { fields, children: shapes, .. } = built.shape else {
-        return Err(AvroError::NotARecord("record without fields".to_owned()));
+    compiler.learn(schema);
+    let (fields, shapes, least) = if *kept == Kept::Nothing {
+        let least = compiler.skip(schema, None)?;
+        (Fields::empty(), Vec::new(), least)
+    } else {
+        let built = compiler.value(schema, Nulls::Never, 0, kept)?;
+        let Shape::Struct { fields, children, .. } = built.shape else {
+            return Err(AvroError::NotARecord("record without fields".to_owned()));
+        };
+        (fields, children, built.least)
     };
-    compiler.push(Op::End);
     let plan = Plan {
+        stop: compiler.ops.iter().rposition(|op| !op.leaves_columns_alone()).map_or(0, |last| last as u32 + 1),
         ops: compiler.ops,
         owners: compiler.owners,
         segments: compiler.segments,
         tables: compiler.tables,
         fillings: compiler.fillings,
-        record: Item { cost: compiler.record_cost + ROW, least: built.least },
+        record: Item { cost: compiler.record_cost + ROW, least },
         items: compiler.items,
         layout: compiler.layout,
         shapes,
@@ -71,12 +82,14 @@ struct Compiler<'a> {
     types: usize,
     /// Entries of all fillings: a large union takes the square of its branches.
     filled: usize,
-    /// Named types, as far as they have been met: a name is always defined before it is used.
+    /// Named types.
     names: HashMap<String, &'a Schema>,
     /// Values of the dictionaries, by name of the enum.
     symbols: HashMap<String, ArrayRef>,
     /// Records that are being compiled.
     open: Vec<String>,
+    /// The last place that is jumped to: operations before it are not added to.
+    target: u32,
     /// Segment of the field that is being compiled.
     at: u32,
     /// Scope of what is being compiled.
@@ -90,9 +103,35 @@ impl<'a> Compiler<'a> {
         self.ops.len() - 1
     }
 
-    /// Where the next operation will be.
-    fn here(&self) -> u32 {
-        self.ops.len() as u32
+    /// Where the next operation will be, to be jumped to.
+    fn here(&mut self) -> u32 {
+        self.target = self.ops.len() as u32;
+        self.target
+    }
+
+    /// Notes the named types of a schema.
+    fn learn(&mut self, schema: &'a Schema) {
+        let name = match schema {
+            Schema::Array(array) => return self.learn(&array.items),
+            Schema::Map(map) => return self.learn(&map.types),
+            Schema::Union(union) => return union.variants().iter().for_each(|branch| self.learn(branch)),
+            Schema::Record(record) => {
+                record.fields.iter().for_each(|field| self.learn(&field.schema));
+                &record.name
+            }
+            Schema::Enum(symbols) => &symbols.name,
+            Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => &fixed.name,
+            Schema::Decimal(DecimalSchema { inner: InnerDecimalSchema::Fixed(fixed), .. }) => &fixed.name,
+            _ => return,
+        };
+        self.names.insert(name.fullname(None), schema);
+    }
+
+    /// The type of this name.
+    fn named(&self, name: &Name) -> Result<&'a Schema, AvroError> {
+        let name = name.fullname(None);
+        let known = self.names.get(&name).copied();
+        known.ok_or_else(|| self.wrong(format!("the type {name} is not defined")))
     }
 
     fn wrong(&self, what: impl Into<String>) -> AvroError {
@@ -123,7 +162,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn value(&mut self, schema: &'a Schema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
+    fn value(&mut self, schema: &'a Schema, nulls: Nulls, depth: usize, kept: &Kept) -> Result<Built, AvroError> {
         if depth > MAX_DEPTH {
             return Err(AvroError::TooDeep);
         }
@@ -153,13 +192,9 @@ impl<'a> Compiler<'a> {
             Schema::LocalTimestampMicros => self.long(nulls, DataType::Timestamp(TimeUnit::Microsecond, None)),
             Schema::LocalTimestampNanos => self.long(nulls, DataType::Timestamp(TimeUnit::Nanosecond, None)),
             Schema::Fixed(fixed) | Schema::Duration(fixed) | Schema::Uuid(UuidSchema::Fixed(fixed)) => {
-                self.names.insert(fixed.name.fullname(None), schema);
                 self.fixed(fixed.size, nulls)
             }
             Schema::Decimal(decimal) => {
-                if let InnerDecimalSchema::Fixed(fixed) = &decimal.inner {
-                    self.names.insert(fixed.name.fullname(None), schema);
-                }
                 let (precision, scale) = (decimal.precision, decimal.scale);
                 match (&decimal.inner, precision) {
                     (InnerDecimalSchema::Bytes, 39..) => self.bytes(nulls),
@@ -180,7 +215,6 @@ impl<'a> Compiler<'a> {
                 }
             }
             Schema::Enum(symbols) => {
-                self.names.insert(symbols.name.fullname(None), schema);
                 if symbols.symbols.is_empty() {
                     return Err(self.wrong("an enum without symbols"));
                 }
@@ -192,26 +226,21 @@ impl<'a> Compiler<'a> {
                 let symbols = self.symbols.entry(symbols.name.fullname(None)).or_insert_with(values).clone();
                 Ok(Built { shape: Shape::Enum { column, symbols }, ..built })
             }
-            Schema::Array(array) => self.list(&array.items, nulls, depth),
-            Schema::Map(map) => self.map(&map.types, nulls, depth),
-            Schema::Union(union) => self.union(union, nulls, depth),
+            Schema::Array(array) => self.list(&array.items, nulls, depth, kept.part(0)),
+            Schema::Map(map) => self.map(&map.types, nulls, depth, kept.part(0)),
+            Schema::Union(union) => self.union(union, nulls, depth, kept),
             Schema::Record(record) => {
-                let name = record.name.fullname(None);
-                self.names.insert(name.clone(), schema);
-                self.open.push(name);
-                let built = self.record(record, nulls, depth);
+                self.open.push(record.name.fullname(None));
+                let built = self.record(record, nulls, depth, kept);
                 self.open.pop();
                 built
             }
             Schema::Ref { name } => {
-                let name = name.fullname(None);
-                if self.open.contains(&name) {
-                    return Err(AvroError::Recursive(name));
+                let full = name.fullname(None);
+                if self.open.contains(&full) {
+                    return Err(AvroError::Recursive(full));
                 }
-                let Some(schema) = self.names.get(&name).copied() else {
-                    return Err(self.wrong(format!("the type {name} is not defined")));
-                };
-                self.value(schema, nulls, depth + 1)
+                self.value(self.named(name)?, nulls, depth + 1, kept)
             }
         }
     }
@@ -318,144 +347,5 @@ impl<'a> Compiler<'a> {
         }
         self.fillings.push(fillers.into());
         Ok(self.fillings.len() as u32 - 1)
-    }
-
-    /// Something that takes several operations: `inside` compiles it, and null, where it can be, jumps over it.
-    fn several(
-        &mut self,
-        nulls: Nulls,
-        inside: impl FnOnce(&mut Self, Option<u32>) -> Result<Built, AvroError>,
-    ) -> Result<Built, AvroError> {
-        let scope = self.scope;
-        let marks = self.marks(nulls);
-        let gate = matches!(nulls, Nulls::Branch(_)).then(|| self.push(Op::End));
-        let mut built = inside(self, marks)?;
-        built.nullable = marks.is_some();
-        if let Some(marks) = marks {
-            built.fillers.insert(0, Filler::Mark { marks, scope });
-        }
-        if let (Some(gate), Nulls::Branch(null_at)) = (gate, nulls) {
-            let filling = self.filling(&built.fillers)?;
-            self.ops[gate] = Op::Maybe { null_at, filling, skip: self.here() };
-        }
-        Ok(built)
-    }
-
-    fn record(&mut self, record: &'a RecordSchema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
-        if record.fields.is_empty() {
-            let built = self.leaf(nulls, DataType::Boolean, Op::Present, None)?;
-            return Ok(Built { least: 0, ..built });
-        }
-        self.several(nulls, |this, marks| {
-            let (mut children, mut fields, mut fillers, mut least) = (Vec::new(), Vec::new(), Vec::new(), 0u64);
-            for field in &record.fields {
-                let built = this.below(&field.name, |this| this.value(&field.schema, Nulls::Never, depth + 1))?;
-                fields.push(Field::new(&field.name, built.data_type, built.nullable));
-                children.push(built.shape);
-                fillers.extend(built.fillers);
-                least = least.saturating_add(built.least);
-            }
-            let fields = Fields::from(fields);
-            let data_type = DataType::Struct(fields.clone());
-            Ok(Built { shape: Shape::Struct { fields, children, marks }, data_type, nullable: false, least, fillers })
-        })
-    }
-
-    /// Items of an array or a map: `inside` compiles one.
-    fn items(
-        &mut self,
-        nulls: Nulls,
-        inside: impl FnOnce(&mut Self, u32, Option<u32>) -> Result<(Shape, DataType, u64), AvroError>,
-    ) -> Result<Built, AvroError> {
-        self.cost(4);
-        self.several(nulls, |this, marks| {
-            let outer = this.scope;
-            this.layout.lists.push(outer);
-            this.items.push(Item::default());
-            let list = this.items.len() as u32 - 1;
-            this.scope = list + 1;
-            let start = this.push(Op::End);
-            let (shape, data_type, least) = this.below("item", |this| inside(this, list, marks))?;
-            this.push(Op::Next);
-            this.ops[start] = Op::Array { list, end: this.here() };
-            this.items[list as usize].least = least;
-            this.scope = outer;
-            Ok(Built { shape, data_type, nullable: false, least: 1, fillers: vec![Filler::List(list)] })
-        })
-    }
-
-    fn list(&mut self, item: &'a Schema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
-        self.items(nulls, |this, list, marks| {
-            let built = this.value(item, Nulls::Never, depth + 1)?;
-            let field = Field::new("item", built.data_type, built.nullable);
-            Ok((Shape::List { list, item: Box::new(built.shape), marks }, DataType::List(Arc::new(field)), built.least))
-        })
-    }
-
-    fn map(&mut self, value: &'a Schema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
-        self.items(nulls, |this, list, marks| {
-            let key = this.text(Nulls::Never)?;
-            let value = this.value(value, Nulls::Never, depth + 1)?;
-            let entries =
-                Fields::from(vec![Field::new("key", key.data_type, false), Field::new("value", value.data_type, value.nullable)]);
-            let field = Field::new("entries", DataType::Struct(entries), false);
-            let shape = Shape::Map { list, key: Box::new(key.shape), value: Box::new(value.shape), marks };
-            Ok((shape, DataType::Map(Arc::new(field), false), key.least.saturating_add(value.least)))
-        })
-    }
-
-    fn union(&mut self, union: &'a UnionSchema, nulls: Nulls, depth: usize) -> Result<Built, AvroError> {
-        let branches = union.variants();
-        let one_more = |built: Built| Built { least: built.least.saturating_add(1), ..built };
-        match branches {
-            [] => Err(self.wrong("a union without branches")),
-            [only] => {
-                self.push(Op::Only);
-                self.value(only, nulls, depth + 1).map(one_more)
-            }
-            [Schema::Null, other] => self.value(other, Nulls::Branch(0), depth + 1).map(|b| Built { least: 1, ..b }),
-            [other, Schema::Null] => self.value(other, Nulls::Branch(1), depth + 1).map(|b| Built { least: 1, ..b }),
-            _ => self.members(branches, depth),
-        }
-    }
-
-    /// A union of several types: a struct of which exactly one member is set. It never lies in a union directly, so that the
-    /// only null is its own.
-    fn members(&mut self, branches: &'a [Schema], depth: usize) -> Result<Built, AvroError> {
-        let null = branches.iter().any(|b| matches!(b, Schema::Null));
-        let scope = self.scope;
-        let marks = self.marks(if null { Nulls::Outside } else { Nulls::Never });
-        let table = self.tables.len() as u32;
-        self.tables.push(Box::default());
-        self.push(Op::Union { table });
-        let (mut targets, mut jumps, mut fills) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut children, mut fields, mut fillers) = (Vec::new(), Vec::new(), Vec::new());
-        for branch in branches {
-            targets.push(self.here());
-            fills.push(self.push(Op::End));
-            if matches!(branch, Schema::Null) {
-                fillers.push(Vec::new());
-            } else {
-                let name = format!("member{}", fields.len());
-                let built = self.below(&name, |this| this.value(branch, Nulls::Outside, depth + 1))?;
-                fields.push(Field::new(name, built.data_type, true));
-                children.push(built.shape);
-                fillers.push(built.fillers);
-            }
-            jumps.push(self.push(Op::End));
-        }
-        let end = self.here();
-        for (i, branch) in branches.iter().enumerate() {
-            let own_null = marks.filter(|_| matches!(branch, Schema::Null)).map(|marks| Filler::Mark { marks, scope });
-            let others = fillers.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, f)| f.iter().copied());
-            let all: Vec<Filler> = own_null.into_iter().chain(others).collect();
-            self.ops[fills[i]] = Op::Fill(self.filling(&all)?);
-            self.ops[jumps[i]] = Op::Jump(end);
-        }
-        self.tables[table as usize] = targets.into();
-        let fillers = marks.map(|marks| Filler::Mark { marks, scope }).into_iter().chain(fillers.into_iter().flatten()).collect();
-        let fields = Fields::from(fields);
-        let data_type = DataType::Struct(fields.clone());
-        Ok(Built { shape: Shape::Struct { fields, children, marks }, data_type, nullable: null, least: 1, fillers })
     }
 }

@@ -136,17 +136,23 @@ impl<'a> Cursor<'a> {
         Ok(i128::from_be_bytes(all))
     }
 
-    /// The count of the next block of an array or a map; 0 ends it. A negative count is followed by the size of the block.
+    /// The count of the next block of an array or a map; 0 ends it.
     #[inline]
     pub fn block(&mut self) -> Result<u64, Flaw> {
+        self.sized_block().map(|(count, _)| count)
+    }
+
+    /// The same with the size of the block, bytes, where it is there: behind a negative count.
+    #[inline]
+    pub fn sized_block(&mut self) -> Result<(u64, Option<usize>), Flaw> {
         let count = self.long()?;
         if count >= 0 {
-            return Ok(count as u64);
+            return Ok((count as u64, None));
         }
         let size = self.long()?;
         if size < 0 || size as u64 > (self.data.len() - self.at) as u64 {
             return Err(Flaw::Length(size));
         }
-        count.checked_neg().map(|n| n as u64).ok_or(Flaw::Count(count))
+        count.checked_neg().map(|n| (n as u64, Some(size as usize))).ok_or(Flaw::Count(count))
     }
 }

@@ -25,12 +25,12 @@ impl Columns {
     /// When arrow refuses the columns, which would be a defect here.
     pub fn finish(&mut self, schema: &AlertSchema, buffers: &Arc<[Buffer]>) -> Result<RecordBatch, ArrowError> {
         let rows = self.rows();
-        let fields = schema.arrow.fields();
+        let fields = schema.decoded.fields();
         let shapes = &schema.plan().shapes;
         let columns = shapes.iter().zip(fields).map(|(shape, field)| self.array(shape, field.data_type(), rows, buffers));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         self.lengths.fill(0);
-        RecordBatch::try_new_with_options(schema.arrow.clone(), columns, &RecordBatchOptions::new().with_row_count(Some(rows)))
+        RecordBatch::try_new_with_options(schema.decoded.clone(), columns, &RecordBatchOptions::new().with_row_count(Some(rows)))
     }
 
     fn array(

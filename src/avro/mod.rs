@@ -25,6 +25,7 @@ mod resolve;
 mod run;
 mod schema;
 mod store;
+mod wanted;
 mod write;
 
 pub use append::{AppendError, Appended, append};
@@ -37,9 +38,11 @@ pub use error::{AvroError, DatumError, Flaw, FrameError};
 pub(crate) use framing::{Blocks, metadata};
 pub use framing::{container_magic, embedded_schema};
 pub use resolve::{resolve, roots};
+pub(crate) use run::Datum;
 pub use schema::AlertSchema;
 pub(crate) use store::KnownHeader;
 pub use store::SchemaStore;
+pub use wanted::{FieldNames, Kept, Wanted};
 pub use write::{BoundRecords, RecordWriter, WriteError};
 
 /// What one alert may take in columns or decompressed, bytes.

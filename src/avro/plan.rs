@@ -59,7 +59,67 @@ pub(crate) enum Op {
         end: u32,
     },
     Next,
-    End,
+    /// What comes from here on moves past values that are not wanted. This many bytes.
+    Skip(u32),
+    /// This many variable-length integers.
+    SkipNumbers(u32),
+    /// This many lengths, each with its bytes.
+    SkipSized(u32),
+    /// `count` unions with null of values of `size` bytes.
+    SkipMaybe {
+        null_at: u8,
+        size: u32,
+        count: u32,
+    },
+    SkipMaybeNumbers {
+        null_at: u8,
+        count: u32,
+    },
+    SkipMaybeSized {
+        null_at: u8,
+        count: u32,
+    },
+    /// A union with null of anything else: null goes to `to`.
+    SkipNull {
+        null_at: u8,
+        to: u32,
+    },
+    /// Items of `size` bytes each.
+    SkipItems {
+        size: u32,
+    },
+    /// Items up to the matching `SkipNext`, of at least so many bytes; `end` is behind it.
+    SkipArray {
+        least: u32,
+        end: u32,
+    },
+    SkipNext {
+        least: u32,
+    },
+    /// Stands where an operation will be that is not known yet.
+    Later,
+}
+
+impl Op {
+    /// Whether it only moves on in the datum.
+    pub fn leaves_columns_alone(self) -> bool {
+        matches!(
+            self,
+            Op::Only
+                | Op::Union { .. }
+                | Op::Jump(_)
+                | Op::Skip(_)
+                | Op::SkipNumbers(_)
+                | Op::SkipSized(_)
+                | Op::SkipMaybe { .. }
+                | Op::SkipMaybeNumbers { .. }
+                | Op::SkipMaybeSized { .. }
+                | Op::SkipNull { .. }
+                | Op::SkipItems { .. }
+                | Op::SkipArray { .. }
+                | Op::SkipNext { .. }
+        )
+    }
 }
 
 /// A column of plain values.
@@ -134,6 +194,8 @@ pub(crate) enum Shape {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub ops: Vec<Op>,
+    /// From this operation on there is nothing that is wanted.
+    pub stop: u32,
     /// The segment of the field that each operation belongs to, for messages.
     pub owners: Vec<u32>,
     pub segments: Vec<Segment>,

@@ -7,37 +7,56 @@ use super::cursor::Cursor;
 use super::error::{DatumError, Flaw};
 use super::plan::{Item, Op, Plan, path};
 
+/// Where a datum is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Datum<'a> {
+    /// Bytes in which it ends at the latest; they begin where their buffer begins.
+    pub data: &'a [u8],
+    /// Where it begins in them.
+    pub start: usize,
+    /// Number of the buffer that views point into.
+    pub buffer: u32,
+    /// Where its end is known to be that of `data`, it is only read as far as something in it is wanted.
+    pub ends_with_data: bool,
+}
+
 impl Columns {
-    /// Appends one alert, whose datum begins at `start` of `data` and ends where `data` ends or before. Views point into
-    /// buffer number `buffer`, which begins where `data` begins. Gives where the datum ends.
+    /// Appends one alert. Gives where its datum ends.
+    ///
+    /// Of what is not wanted only the lengths are looked at, and nothing at all behind the last field that is wanted where
+    /// the end of the datum is known beforehand.
     ///
     /// # Errors
     /// When the datum is corrupt; the caller has to [`Columns::truncate`] then.
-    pub fn append(
-        &mut self,
-        plan: &Plan,
-        data: &[u8],
-        start: usize,
-        buffer: u32,
-        allowance: &mut Allowance,
-    ) -> Result<usize, DatumError> {
+    pub fn append(&mut self, plan: &Plan, datum: Datum<'_>, allowance: &mut Allowance) -> Result<usize, DatumError> {
+        let Datum { data, start, buffer, ends_with_data } = datum;
+        let ops = if ends_with_data { &plan.ops[..plan.stop as usize] } else { &plan.ops };
         let mut cursor = Cursor { data, at: start };
         let mut pc = 0;
         let mut left = allowance.of_alert();
-        match self.run(plan, &mut cursor, &mut pc, buffer, &mut left) {
+        match self.run(plan, ops, &mut cursor, &mut pc, buffer, &mut left) {
             Ok(()) => {
                 allowance.left -= allowance.of_alert() - left;
-                Ok(cursor.at)
+                Ok(if ops.len() < plan.ops.len() { data.len() } else { cursor.at })
             }
             Err(flaw) => {
-                let owner = plan.owners[pc.saturating_sub(1)];
+                // Nothing was begun where the plan has no operations.
+                let owner = plan.owners.get(pc.saturating_sub(1)).copied().unwrap_or_default();
                 Err(DatumError { path: path(&plan.segments, owner), byte: cursor.at - start, flaw })
             }
         }
     }
 
     #[inline]
-    fn run(&mut self, plan: &Plan, from: &mut Cursor<'_>, pc: &mut usize, buffer: u32, left: &mut u64) -> Result<(), Flaw> {
+    fn run(
+        &mut self,
+        plan: &Plan,
+        ops: &[Op],
+        from: &mut Cursor<'_>,
+        pc: &mut usize,
+        buffer: u32,
+        left: &mut u64,
+    ) -> Result<(), Flaw> {
         macro_rules! maybe {
             ($columns:ident, $column:expr, $null_at:expr, $value:expr) => {{
                 let column = &mut self.$columns[$column as usize];
@@ -45,8 +64,7 @@ impl Columns {
             }};
         }
         charge(plan.record, 1, u64::MAX, left)?;
-        loop {
-            let op = plan.ops[*pc];
+        while let Some(&op) = ops.get(*pc) {
             *pc += 1;
             match op {
                 Op::MaybeFloat(c, null) => maybe!(f32s, c, null, from.float()?),
@@ -126,12 +144,66 @@ impl Columns {
                 }
                 Op::Present(c) => self.booleans[c as usize].push(true),
                 Op::Empty(c) => self.views[c as usize].push(0),
-                Op::End => {
-                    self.lengths[0] += 1;
-                    return Ok(());
+                Op::Skip(size) => drop(from.take(size as usize)?),
+                Op::SkipMaybe { null_at, size, count } => {
+                    for _ in 0..count {
+                        if !from.is_null(null_at)? {
+                            from.take(size as usize)?;
+                        }
+                    }
                 }
+                Op::SkipMaybeNumbers { null_at, count } => {
+                    for _ in 0..count {
+                        if !from.is_null(null_at)? {
+                            from.long()?;
+                        }
+                    }
+                }
+                Op::SkipMaybeSized { null_at, count } => {
+                    for _ in 0..count {
+                        if !from.is_null(null_at)? {
+                            from.bytes()?;
+                        }
+                    }
+                }
+                Op::SkipNumbers(count) => {
+                    for _ in 0..count {
+                        from.long()?;
+                    }
+                }
+                Op::SkipSized(count) => {
+                    for _ in 0..count {
+                        from.bytes()?;
+                    }
+                }
+                Op::SkipNull { null_at, to } => {
+                    if from.is_null(null_at)? {
+                        *pc = to as usize;
+                    }
+                }
+                Op::SkipItems { size } => skip_items(from, size)?,
+                Op::SkipArray { least, end } => match unsized_block(from, least, left)? {
+                    0 => *pc = end as usize,
+                    count => self.frames.push(Frame { body: *pc as u32, end, list: 0, remaining: count }),
+                },
+                Op::SkipNext { least } => {
+                    let frame =
+                        self.frames.last_mut().expect("a plan has SkipNext only behind the SkipArray that pushed a frame");
+                    frame.remaining -= 1;
+                    *pc = frame.body as usize;
+                    if frame.remaining == 0 {
+                        frame.remaining = unsized_block(from, least, left)?;
+                        if frame.remaining == 0 {
+                            *pc = frame.end as usize;
+                            self.frames.pop();
+                        }
+                    }
+                }
+                Op::Later => {}
             }
         }
+        self.lengths[0] += 1;
+        Ok(())
     }
 
     /// Ends a list.
@@ -140,6 +212,35 @@ impl Columns {
         let end = i32::try_from(self.lengths[list as usize + 1]).map_err(|_| Flaw::TooLarge)?;
         self.lists[list as usize].ends.push(end);
         Ok(())
+    }
+}
+
+/// Moves past the items of an array that have `size` bytes each.
+fn skip_items(from: &mut Cursor<'_>, size: u32) -> Result<(), Flaw> {
+    loop {
+        let (count, bytes) = from.sized_block()?;
+        if count == 0 {
+            return Ok(());
+        }
+        let bytes = bytes.map_or_else(|| count.checked_mul(u64::from(size)), |bytes| Some(bytes as u64));
+        let there = bytes.and_then(|bytes| usize::try_from(bytes).ok()).and_then(|bytes| from.take(bytes).ok());
+        there.ok_or(Flaw::Count(i64::try_from(count).unwrap_or(i64::MAX)))?;
+    }
+}
+
+/// The count of the next block whose items have to be passed one by one; 0 where there is none. Blocks that say how long they
+/// are are passed whole.
+fn unsized_block(from: &mut Cursor<'_>, least: u32, left: &mut u64) -> Result<u64, Flaw> {
+    loop {
+        let (count, bytes) = from.sized_block()?;
+        let Some(bytes) = bytes else {
+            if count > 0 {
+                let item = Item { cost: 0, least: u64::from(least) };
+                charge(item, count, (from.data.len() - from.at) as u64, left)?;
+            }
+            return Ok(count);
+        };
+        from.take(bytes)?;
     }
 }
 

@@ -8,7 +8,7 @@ use arrow_schema::SchemaRef;
 use super::canonical::{canonical, fingerprint};
 use super::compile::compile;
 use super::plan::Plan;
-use super::{AvroError, lenient};
+use super::{AvroError, Kept, Wanted, lenient};
 
 /// A schema that alerts were written with. One exists per distinct schema for the life of the process, so that `Arc::ptr_eq`
 /// tells whether two batches have the same.
@@ -20,8 +20,10 @@ pub struct AlertSchema {
     pub name: String,
     /// The schema as the producer wrote it (JSON).
     pub json: Arc<str>,
-    /// The columns that it decodes to.
+    /// The columns that all of it would decode to.
     pub arrow: SchemaRef,
+    /// The columns that it is decoded to: those of them that are wanted.
+    pub decoded: SchemaRef,
     canonical: String,
     plan: Plan,
 }
@@ -51,6 +53,17 @@ impl AlertSchema {
     /// # Errors
     /// When the text is no Avro schema of a record, or one that cannot be columns: recursive, nested too deep, too large.
     pub fn parse(json: &str) -> Result<Arc<AlertSchema>, AvroError> {
+        Self::parse_wanted(json, &Wanted::everything())
+    }
+
+    /// As [`AlertSchema::parse`], with a plan that decodes only what is wanted and moves past the rest.
+    ///
+    /// Of a field that is not wanted no more is checked than it takes to find its end: its text may be no UTF-8, its int or
+    /// its enum out of range.
+    ///
+    /// # Errors
+    /// As [`AlertSchema::parse`], whatever is wanted.
+    pub fn parse_wanted(json: &str, wanted: &Wanted) -> Result<Arc<AlertSchema>, AvroError> {
         lenient::guard(json)?;
         let value = lenient::essentials(&serde_json::from_str(json)?)?;
         let schema = Schema::parse(&value).map_err(|e| AvroError::Avro(Box::new(e)))?;
@@ -58,10 +71,14 @@ impl AlertSchema {
             return Err(AvroError::NotARecord(schema.to_string()));
         };
         let name = record.name.fullname(None);
-        let (plan, arrow) = compile(&schema)?;
+        let (whole, arrow) = compile(&schema, &Kept::Everything)?;
+        let (plan, decoded) = match wanted.of(arrow.fields()) {
+            Kept::Everything => (whole, arrow.clone()),
+            kept => compile(&schema, &kept)?,
+        };
         let canonical = canonical(&schema);
         let fingerprint = fingerprint(&canonical);
-        Ok(Arc::new(AlertSchema { fingerprint, name, json: json.into(), arrow, canonical, plan }))
+        Ok(Arc::new(AlertSchema { fingerprint, name, json: json.into(), arrow, decoded, canonical, plan }))
     }
 
     /// A schema with columns of its own choice, for tests of what comes after decoding. It decodes nothing.
@@ -69,10 +86,10 @@ impl AlertSchema {
     pub(crate) fn of_columns(fingerprint: u64, json: &str, arrow: SchemaRef) -> Arc<AlertSchema> {
         let parsed = Self::parse(r#"{"type": "record", "name": "alert", "fields": [{"name": "id", "type": "long"}]}"#);
         let parsed = parsed.ok().and_then(Arc::into_inner).expect("a valid schema that nobody else holds");
-        Arc::new(AlertSchema { fingerprint, json: json.into(), arrow, ..parsed })
+        Arc::new(AlertSchema { fingerprint, json: json.into(), decoded: arrow.clone(), arrow, ..parsed })
     }
 
-    /// Whether both decode the same bytes to the same columns.
+    /// Whether both decode the same bytes to the same columns, where the same is wanted of them.
     pub(super) fn same(&self, other: &AlertSchema) -> bool {
         self.fingerprint == other.fingerprint && self.canonical == other.canonical && self.arrow == other.arrow
     }

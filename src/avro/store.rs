@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::framing::Header;
-use super::{AlertSchema, AvroError, Codec, FrameError};
+use super::{AlertSchema, AvroError, Codec, FrameError, Wanted};
 
 /// Schemas that are held, at most: surveys have a handful.
 const MAX_SCHEMAS: usize = 256;
@@ -14,9 +14,10 @@ const MAX_SCHEMAS: usize = 256;
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 << 20;
 
-/// All schemas met so far.
-#[derive(Debug, Default)]
+/// All schemas met so far, each with a plan for what is wanted.
+#[derive(Debug)]
 pub struct SchemaStore {
+    wanted: Wanted,
     schemas: RwLock<Vec<Arc<AlertSchema>>>,
     /// Newest last.
     headers: RwLock<Arc<Vec<Arc<KnownHeader>>>>,
@@ -42,6 +43,12 @@ fn brief(mut message: String) -> String {
 }
 
 impl SchemaStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new(wanted: Wanted) -> Self {
+        Self { wanted, schemas: RwLock::default(), headers: RwLock::default() }
+    }
+
     /// The schema with this JSON text: the one that is known, or a new one. Texts that differ only in what does not matter
     /// to decoding (documentation, defaults, spaces) give the same schema.
     ///
@@ -52,7 +59,7 @@ impl SchemaStore {
         if let Some(schema) = known {
             return Ok(schema);
         }
-        let schema = AlertSchema::parse(json)?;
+        let schema = AlertSchema::parse_wanted(json, &self.wanted)?;
         let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = schemas.iter().find(|s| s.same(&schema)) {
             return Ok(known.clone());
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn texts_that_decode_alike_are_one_schema() {
-        let store = SchemaStore::default();
+        let store = SchemaStore::new(Wanted::everything());
         let first = store.add(&json("", "a")).unwrap();
         assert!(Arc::ptr_eq(&first, &store.add(&json("", "a")).unwrap()));
         assert!(Arc::ptr_eq(&first, &store.add(&json("documented", "a")).unwrap()));
@@ -141,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_header_is_known_again_whatever_its_sync_marker_and_also_when_it_is_useless() {
-        let store = SchemaStore::default();
+        let store = SchemaStore::new(Wanted::everything());
         let known = store.learn(&header(&json("", "a"), 1)).unwrap();
         assert!(header(&json("", "a"), 2).starts_with(&known.bytes));
         assert!(!header(&json("x", "a"), 1).starts_with(&known.bytes));
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_stream_cannot_fill_the_store() {
-        let store = SchemaStore::default();
+        let store = SchemaStore::new(Wanted::everything());
         for i in 0..MAX_SCHEMAS {
             store.add(&json("", &format!("f{i}"))).unwrap();
         }
@@ -165,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_panic_elsewhere_leaves_the_store_usable() {
-        let store = SchemaStore::default();
+        let store = SchemaStore::new(Wanted::everything());
         let poison = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _schemas = store.schemas.write();
             let _headers = store.headers.write();

@@ -34,6 +34,12 @@ pub(super) fn at_its_place(settings: &Settings, component: usize, error: &Prepar
         PrepareError::Chain(ChainError::Condition { index, source, .. }) => (Spot::Step(component, *index), Some(source)),
         PrepareError::Chain(error) => (Spot::Step(component, error.step().unwrap_or(0)), None),
         PrepareError::Publish { index, source, .. } => (Spot::Publish(component, *index), Some(source)),
+        PrepareError::Columns(error) => {
+            let help = error.suggestion.as_ref().map(|path| format!("did you mean `{path}`?")).unwrap_or_else(|| {
+                "columns that steps add are always archived; a field that is new in the stream needs its schema in the profile".to_owned()
+            });
+            return settings.problem_at(Spot::Column(component, error.index), error.to_string(), help, 0);
+        }
         other => {
             let name = &settings.components[component].name;
             let what = Problem::of_file(&settings.file, format!("component `{name}` can't be started: {other}"), "");

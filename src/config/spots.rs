@@ -1,20 +1,23 @@
-//! Where the conditions of a configuration are written, so that what is found later, when they are bound to schemas, is still
-//! shown at its place in the file.
+//! Where the conditions and the paths of a configuration are written, so that what is found later, when they are bound to
+//! schemas, is still shown at its place in the file.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::at::Place;
-use super::checked::{Settings, StepKind};
+use super::checked::{ColumnChoice, Settings, StepKind};
 use super::problem::{ConfigError, Problem, Shown};
 
-/// A condition of a configuration. All counts begin at 0.
+/// A condition or a path of a configuration. All counts begin at 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Spot {
     /// The expression of a `cut`, by component and step.
     Step(usize, usize),
     /// The `where` of an output, by component and entry of `publish`.
     Publish(usize, usize),
+    /// A path of the columns of the archive, by component and entry of the list.
+    Column(usize, usize),
 }
 
 /// Where the conditions are written.
@@ -45,7 +48,10 @@ impl Settings {
         let condition = self.condition(spot).unwrap_or_default();
         let problem = match self.spots.places.get(&spot) {
             Some(&place) => {
-                let place = inside(self.spots.shown.at(place), place, condition, offset);
+                let place = match spot {
+                    Spot::Column(..) => place,
+                    Spot::Step(..) | Spot::Publish(..) => inside(self.spots.shown.at(place), place, &condition, offset),
+                };
                 self.spots.shown.problem(place, message, help)
             }
             // Settings made without a file: the condition itself is all that there is to show.
@@ -54,13 +60,19 @@ impl Settings {
         ConfigError::new(vec![problem])
     }
 
-    fn condition(&self, spot: Spot) -> Option<&str> {
+    fn condition(&self, spot: Spot) -> Option<Cow<'_, str>> {
         match spot {
             Spot::Step(component, index) => match &self.components.get(component)?.steps.get(index)?.kind {
-                StepKind::Cut { condition } => Some(condition),
+                StepKind::Cut { condition } => Some(condition.into()),
                 StepKind::Crossmatch { .. } => None,
             },
-            Spot::Publish(component, index) => self.components.get(component)?.publish.get(index)?.condition.as_deref(),
+            Spot::Publish(component, index) => {
+                self.components.get(component)?.publish.get(index)?.condition.as_deref().map(Cow::from)
+            }
+            Spot::Column(component, index) => match &self.components.get(component)?.archive.as_ref()?.columns {
+                ColumnChoice::These(paths) => Some(paths.get(index)?.to_string().into()),
+                ColumnChoice::All | ColumnChoice::AllExceptCutouts => None,
+            },
         }
     }
 }

@@ -16,6 +16,7 @@ use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use crate::alert::{Candidate, Flags};
+use crate::avro::Wanted;
 use crate::config::{FieldPath, MagnitudeUnit, Survey, TimeScale};
 
 /// Julian date of 1970-01-01T00:00 UTC.
@@ -30,6 +31,13 @@ const TAI_MINUS_UTC: f64 = 37.0;
 const TIMES: std::ops::Range<i64> = 631_152_000_000_000..4_102_444_800_000_000;
 /// AB magnitude of a flux of one nanojansky (Oke and Gunn 1983).
 const AB_OF_NANOJANSKY: f64 = 31.4;
+
+/// The fields that the view is made of.
+pub(super) fn wanted(survey: &Survey) -> Wanted {
+    let Survey { alert_id, object_id, ra, dec, time, magnitude, .. } = survey;
+    let paths = [alert_id, object_id, ra, dec, time, magnitude].into_iter().flatten();
+    Wanted::only(paths.map(|path| path.0.clone()))
+}
 
 /// The candidate view of `records`; flags rows where something of it is missing.
 pub(super) fn candidate(survey: &Survey, records: &RecordBatch, flags: &mut [Flags]) -> Result<Candidate, ArrowError> {

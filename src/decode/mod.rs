@@ -6,6 +6,8 @@
 //! a container is corrupt, none of its records stays; records that are not wanted ([`crate::alert::RawMessage::records`]) give
 //! nothing. What a bad message left is taken back, the rest of the batch is
 //! not touched. Rows keep the order of the messages.
+//!
+//! Fields that nobody wants are not decoded (see [`Decode::new`]).
 
 mod by_id;
 mod candidate;
@@ -17,7 +19,7 @@ mod scratch;
 use std::sync::Arc;
 
 use crate::alert::{Decoded, Fault, RawBatch, SchemasById, Transform};
-use crate::avro::{AlertSchema, AvroError, SchemaStore};
+use crate::avro::{AlertSchema, AvroError, SchemaStore, Wanted};
 use crate::config;
 pub use candidate::observed;
 
@@ -64,10 +66,16 @@ pub struct Decode {
 impl Decode {
     /// The stage for one framing and one survey. The schemas of both are compiled now.
     ///
+    /// Batches have the columns that are `wanted` and those of the candidate view; the rest of a datum is passed over, and of
+    /// what is passed over only the lengths are checked. Behind the last field that is wanted nothing is read where the frame
+    /// itself says both the schema and the end of the datum: a container's block of one record, a registered schema. Bytes
+    /// that are wrong there are found by those who decode them. With a bare datum the schema is only what the configuration
+    /// takes it for, so it is held against the datum to its end.
+    ///
     /// # Errors
     /// When one of the schemas cannot be used.
-    pub fn new(framing: &config::Framing, survey: Arc<config::Survey>) -> Result<Decode, DecodeError> {
-        let store = SchemaStore::default();
+    pub fn new(framing: &config::Framing, survey: Arc<config::Survey>, wanted: Wanted) -> Result<Decode, DecodeError> {
+        let store = SchemaStore::new(wanted.or(candidate::wanted(&survey)));
         for (i, json) in survey.schemas.iter().enumerate() {
             store.add(json).map_err(|source| DecodeError::Survey { survey: survey.name.clone(), number: i + 1, source })?;
         }

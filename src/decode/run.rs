@@ -12,7 +12,7 @@ use super::candidate::candidate;
 use super::message::Reason;
 use super::{Decode, Framing, fit};
 use crate::alert::{AlertBatch, DatumRange, Flags, RawBatch, RawMessage, RowOrigin, Verdict};
-use crate::avro::{AlertSchema, Allowance, Blocks, Codec, Columns, DatumError, KnownHeader, container_magic};
+use crate::avro::{AlertSchema, Allowance, Blocks, Codec, Columns, Datum, DatumError, KnownHeader, container_magic};
 
 /// Parts that are done, in order.
 pub(super) type Parts = Vec<Result<AlertBatch, ArrowError>>;
@@ -83,7 +83,7 @@ impl<'a> Runs<'a> {
                 self.whole(&schema, message, parts, |run, batch, allowance| run.single(batch, message, datum.clone(), allowance))
             }
             Framing::Bare(schema) => self
-                .whole(schema, message, parts, |run, batch, allowance| run.single(batch, message, range.clone(), allowance))
+                .whole(schema, message, parts, |run, batch, allowance| run.bare(batch, message, range.clone(), allowance))
                 .map_err(|reason| reason.of_bare(payload)),
         }
     }
@@ -190,7 +190,7 @@ impl<'a> Runs<'a> {
 }
 
 impl Run {
-    /// The datum of a Confluent or a bare message.
+    /// The datum of a message whose frame names its schema.
     fn single(
         &mut self,
         batch: &RawBatch,
@@ -198,9 +198,30 @@ impl Run {
         datum: Range<usize>,
         allowance: &mut Allowance,
     ) -> Result<(), Reason> {
-        let data = &batch.arena[..datum.end];
-        let plan = self.schema.plan();
-        let end = self.columns.append(plan, data, datum.start, 0, allowance).map_err(Reason::Datum)?;
+        self.alone(batch, message, datum, true, allowance)
+    }
+
+    /// The datum of a message that says nothing of its schema.
+    fn bare(
+        &mut self,
+        batch: &RawBatch,
+        message: &RawMessage,
+        datum: Range<usize>,
+        allowance: &mut Allowance,
+    ) -> Result<(), Reason> {
+        self.alone(batch, message, datum, false, allowance)
+    }
+
+    fn alone(
+        &mut self,
+        batch: &RawBatch,
+        message: &RawMessage,
+        datum: Range<usize>,
+        ends_with_data: bool,
+        allowance: &mut Allowance,
+    ) -> Result<(), Reason> {
+        let place = Datum { data: &batch.arena[..datum.end], start: datum.start, buffer: 0, ends_with_data };
+        let end = self.columns.append(self.schema.plan(), place, allowance).map_err(Reason::Datum)?;
         if end < datum.end {
             return Err(Reason::LeftOver(datum.end - end));
         }
@@ -239,7 +260,8 @@ impl Run {
             let mut at = start;
             for _ in 0..block.records {
                 let flaw = |error: DatumError| Reason::Record { record, error };
-                let end = self.columns.append(self.schema.plan(), data, at, buffer, allowance).map_err(flaw)?;
+                let place = Datum { data, start: at, buffer, ends_with_data: block.records == 1 };
+                let end = self.columns.append(self.schema.plan(), place, allowance).map_err(flaw)?;
                 let datum = DatumRange { buffer, start: at as u32, end: end as u32 };
                 if message.wants(record as u32) {
                     self.rows.push(origin(message, record as u32, datum));

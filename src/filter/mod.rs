@@ -64,7 +64,19 @@ impl Expression {
     /// Whether a path begins with this name.
     #[must_use]
     pub fn mentions(&self, name: &str) -> bool {
-        self.root.any(&|node| matches!(&node.kind, tree::Kind::Path(parts) if parts[0] == name))
+        self.paths().iter().any(|path| path[0] == name)
+    }
+
+    /// The paths of all fields and annotations that it names, as often as it names them.
+    #[must_use]
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        self.root.each(&mut |node| {
+            if let tree::Kind::Path(parts) = &node.kind {
+                paths.push(parts.clone());
+            }
+        });
+        paths
     }
 
     /// Ties the expression to a schema and to the annotations that will stand beside its records, in that order.

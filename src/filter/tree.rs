@@ -83,18 +83,21 @@ impl Comparison {
 }
 
 impl Node {
-    /// Whether `test` holds for this node or one below it.
-    pub fn any(&self, test: &impl Fn(&Node) -> bool) -> bool {
-        test(self)
-            || match &self.kind {
-                Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Path(_) => false,
-                Kind::Not(x) | Kind::Negate(x) | Kind::Abs(x) | Kind::IsNull(x) | Kind::Is(x, _) | Kind::Like(x, _, _) => {
-                    x.any(test)
-                }
-                Kind::All(items) | Kind::Any(items) => items.iter().any(|x| x.any(test)),
-                Kind::Compare(_, x, y) | Kind::Arithmetic(_, x, y) => x.any(test) || y.any(test),
-                Kind::In(x, items) => x.any(test) || items.iter().any(|i| i.any(test)),
+    /// Shows this node and all below it to `look`.
+    pub fn each(&self, look: &mut impl FnMut(&Node)) {
+        look(self);
+        match &self.kind {
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Path(_) => {}
+            Kind::Not(x) | Kind::Negate(x) | Kind::Abs(x) | Kind::IsNull(x) | Kind::Is(x, _) | Kind::Like(x, _, _) => {
+                x.each(look)
             }
+            Kind::All(items) | Kind::Any(items) => items.iter().for_each(|x| x.each(look)),
+            Kind::Compare(_, x, y) | Kind::Arithmetic(_, x, y) => [x, y].into_iter().for_each(|x| x.each(look)),
+            Kind::In(x, items) => {
+                x.each(look);
+                items.iter().for_each(|x| x.each(look));
+            }
+        }
     }
 
     /// The node as it is named in messages.

@@ -23,7 +23,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{FieldRef, Schema};
 
 use crate::alert::{AlertBatch, Annotation, Decoded, Fault, Flags, Transform, Verdict};
-use crate::avro::AlertSchema;
+use crate::avro::{AlertSchema, Wanted};
 use crate::catalog::{Catalog, Hits};
 use crate::config::{self, StepKind};
 use crate::filter::{Bound, Expression, FilterError};
@@ -143,7 +143,7 @@ impl Chain {
     /// Every step that does not fit a schema.
     #[must_use]
     pub fn misfits(&self, schema: &Schema) -> Vec<ChainError> {
-        let bindings = self.bind(schema).into_iter().enumerate();
+        let bindings = self.bind(schema, schema).into_iter().enumerate();
         let misfit = |(index, binding): (usize, Binding)| {
             let source = binding.err()?;
             Some(ChainError::Condition { index, name: self.names[index].clone(), source })
@@ -156,6 +156,16 @@ impl Chain {
     #[must_use]
     pub fn annotation_fields(&self) -> Vec<FieldRef> {
         self.fields.clone()
+    }
+
+    /// The fields of the survey that the steps read besides the candidate view.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        let paths = |step: &Step| match step {
+            Step::Cut { condition, .. } => condition.paths(),
+            Step::Crossmatch { .. } => Vec::new(),
+        };
+        Wanted::only(self.steps.iter().flat_map(paths))
     }
 
     /// Names of the catalogues that are matched against, in the order of the steps.
@@ -182,14 +192,20 @@ impl Chain {
         }
     }
 
-    fn bind(&self, schema: &Schema) -> Vec<Binding> {
+    /// Binds every step to the columns that batches of a schema have, of all that it would have. What is not decoded is
+    /// wanted by no step; what is in neither is told by the names of all.
+    fn bind(&self, schema: &Schema, decoded: &Schema) -> Vec<Binding> {
+        let bind = |condition: &Expression, annotations: &[FieldRef]| {
+            condition.bind(schema, annotations)?;
+            condition.bind(decoded, annotations).map(Some)
+        };
         let shadowed = self.fields.iter().find(|f| schema.column_with_name(f.name()).is_some());
         self.steps
             .iter()
             .map(|step| match (step, shadowed) {
                 (_, Some(field)) => Err(FilterError::Shadowed { name: field.name().clone() }),
-                (Step::Cut { condition, annotated: true, .. }, _) => condition.bind(schema, &self.fields).map(Some),
-                (Step::Cut { condition, .. }, _) => condition.bind(schema, &[]).map(Some),
+                (Step::Cut { condition, annotated: true, .. }, _) => bind(condition, &self.fields),
+                (Step::Cut { condition, .. }, _) => bind(condition, &[]),
                 (Step::Crossmatch { .. }, _) => Ok(None),
             })
             .collect()
@@ -202,7 +218,7 @@ impl Chain {
         if let Some(known) = find(&self.bindings.read().unwrap_or_else(PoisonError::into_inner)) {
             return known;
         }
-        let made: Arc<[Binding]> = self.bind(&schema.arrow).into();
+        let made: Arc<[Binding]> = self.bind(&schema.arrow, &schema.decoded).into();
         let mut known = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = find(&known) {
             return other;

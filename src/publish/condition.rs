@@ -4,6 +4,7 @@ use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::{FieldRef, Schema};
 
 use crate::alert::{AlertBatch, Fault};
+use crate::avro::FieldNames;
 use crate::filter::{Bound, Expression, FilterError};
 
 /// A parsed condition.
@@ -16,6 +17,11 @@ pub(super) struct Condition {
 #[derive(Debug)]
 pub(super) struct BoundCondition {
     bound: Bound,
+}
+
+/// The fields and annotations that a condition names.
+pub(super) fn paths(text: &str) -> Result<Vec<FieldNames>, FilterError> {
+    Ok(Expression::parse(text)?.paths())
 }
 
 /// Whether a condition fits a schema.
@@ -31,6 +37,8 @@ impl Condition {
     }
 
     pub(super) fn bind(&self, batch: &AlertBatch, annotations: &[FieldRef]) -> Result<BoundCondition, FilterError> {
+        // A field that is not there is told by the names of all that the schema has, not only of those that were decoded.
+        self.expression.bind(&batch.schema.arrow, annotations)?;
         Ok(BoundCondition { bound: self.expression.bind(&batch.records.schema(), annotations)? })
     }
 }

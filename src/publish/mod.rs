@@ -36,6 +36,7 @@ pub use report::{OutputReport, PublishReport, ReportHandle};
 use arrow_schema::{FieldRef, Schema};
 
 use crate::alert::{Decoded, Fault, LetterBox, Sink};
+use crate::avro::Wanted;
 use crate::config::{Publish, PublishFormat, PublishTarget};
 use crate::filter::FilterError;
 use crate::ledger::{Ledger, SinkId};
@@ -65,6 +66,16 @@ pub fn misfits(outputs: &[Publish], schema: &Schema, annotations: &[FieldRef]) -
         condition::check(text, schema, annotations).err().map(|e| (at, e))
     };
     outputs.iter().enumerate().filter_map(misfit).collect()
+}
+
+/// The fields of the survey that the outputs read besides the candidate view. The datum itself is sent as it came.
+///
+/// # Errors
+/// The place of the first output whose condition is none, and why.
+pub fn wanted(outputs: &[Publish]) -> Result<Wanted, (usize, FilterError)> {
+    let conditions = outputs.iter().enumerate().filter_map(|(at, output)| Some((at, output.condition.as_deref()?)));
+    let paths = conditions.map(|(at, text)| condition::paths(text).map_err(|e| (at, e)));
+    Ok(Wanted::only(paths.collect::<Result<Vec<_>, _>>()?.into_iter().flatten()))
 }
 
 /// What the sink is told of the house around it.

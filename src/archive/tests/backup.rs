@@ -146,7 +146,7 @@ fn archive_and_backup_are_acknowledged_each_for_itself_and_counted_once() {
         letters_of: None,
     };
     let folder = |name: &str| config::Archive::new(home.path().join(name));
-    let mut archive = ArchiveSink::open(&folder("archive"), means(), context(ARCHIVE, true)).unwrap();
+    let mut archive = ArchiveSink::open(&folder("archive"), means(Wanted::everything()), context(ARCHIVE, true)).unwrap();
     let mut backup = BackupSink::open(&folder("backup"), config::Codec::Zstandard, context(BACKUP, false)).unwrap();
     let alerts = plain(0, 0..10);
     ledger.begin(&alerts.token, 10);

@@ -178,3 +178,85 @@ fn encodings_and_footer_are_as_promised() {
         assert!(column.offset_index_offset().is_some(), "{path}");
     }
 }
+
+fn these(paths: &[&str]) -> ColumnChoice {
+    ColumnChoice::These(paths.iter().map(|path| FieldPath(path.split('.').map(str::to_owned).collect())).collect())
+}
+
+#[test]
+fn chosen_columns_are_archived_and_no_other() {
+    let alerts = every_type();
+    let whole = |name: &str| alerts.column_by_name(name).unwrap().clone();
+    let history = whole("history").as_list::<i32>().values().as_struct().clone();
+    for (choice, expected) in [
+        (these(&["hist*.magpsf", "cutout", "num*", "nowhere.at_all"]), &["cutout", "history", "number"][..]),
+        (ColumnChoice::AllExceptCutouts, &["decimal", "filter", "history", "map", "nothing", "number", "objectId"]),
+    ] {
+        let mut house = House::new();
+        house.config.columns = choice.clone();
+        house.accept(&batch(0, 0..3, vec![part_of(1, alerts.clone(), rows(0..3))]));
+        house.seal();
+        let found = &read(&house.files()[0].path)[0];
+        let mut names: Vec<String> = found.schema().fields().iter().map(|field| field.name().clone()).collect();
+        names.sort_unstable();
+        let added = ["matches", "skysluice"].map(str::to_owned);
+        let mut expected: Vec<String> = expected.iter().map(|name| (*name).to_owned()).chain(added).collect();
+        expected.sort_unstable();
+        assert_eq!(names, expected, "{choice:?}");
+        assert_eq!(shown(found["number"].as_ref()), shown(whole("number").as_ref()));
+        let items = found["history"].as_list::<i32>();
+        assert_eq!((items.value_length(0), items.value_length(1), items.is_null(2)), (3, 0, true));
+        if choice != ColumnChoice::AllExceptCutouts {
+            assert_eq!(items.values().as_struct().column_names(), ["magpsf"]);
+            assert_eq!(shown(items.values().as_struct().column(0)), shown(history.column(0)));
+            assert_eq!(shown(found["cutout"].as_ref()), shown(whole("cutout").as_ref()));
+        }
+    }
+}
+
+#[test]
+fn another_choice_of_columns_begins_another_file_and_archives_nothing_twice() {
+    let mut house = House::new();
+    house.config.columns = these(&["candid"]);
+    house.accept(&plain(0, 0..3));
+    house.seal();
+    house.crash();
+    house.config.columns = ColumnChoice::All;
+    // What was not committed comes again and is known, whatever its file holds.
+    house.accept(&plain(0, 0..3));
+    house.accept(&plain(0, 3..6));
+    house.seal();
+    let files = house.files();
+    let columns: Vec<usize> = files.iter().map(|file| read(&file.path)[0].num_columns()).collect();
+    assert_eq!((house.rows(), columns), (offsets(0, 0..6), vec![3, 4]));
+}
+
+#[test]
+fn a_path_that_leads_to_no_column_is_told_with_what_was_meant() {
+    let schema = |field: &str| {
+        let candidate = format!(r#"{{"type": "record", "name": "c", "fields": [{{"name": "{field}", "type": "float"}}]}}"#);
+        let items =
+            r#"{"type": "array", "items": {"type": "record", "name": "p", "fields": [{"name": "magpsf", "type": "float"}]}}"#;
+        AlertSchema::parse(&format!(
+            r#"{{"type": "record", "name": "a", "fields": [{{"name": "candidate", "type": {candidate}}}, {{"name": "previous", "type": {items}}}]}}"#
+        ))
+        .unwrap()
+    };
+    let known = [schema("ra"), schema("drb")];
+    let told = |path: &str| crate::archive::check(&these(&["candidate", path]), &known).map_err(|e| (e.index, e.suggestion));
+    // One of the schemas is enough: fields come and go with versions.
+    for good in ["candidate.ra", "candidate.drb", "candidate.*", "*", "prev*.mag*", "previous.magpsf"] {
+        assert_eq!(told(good), Ok(()), "{good}");
+    }
+    for (wrong, meant) in [
+        ("candidat.ra", Some("candidate.ra")),
+        ("candidate.dbr", Some("candidate.drb")),
+        ("previous.magpfs", Some("previous.magpsf")),
+        ("prev*.magpfs", None),
+        ("candidate.ra.x", None),
+        ("unlike.anything", None),
+    ] {
+        assert_eq!(told(wrong), Err((1, meant.map(str::to_owned))), "{wrong}");
+    }
+    assert!(crate::archive::check(&these(&["anything"]), &[]).is_ok(), "without a schema nothing can be told");
+}

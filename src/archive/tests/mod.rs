@@ -38,8 +38,8 @@ use crate::alert::{
     AlertBatch, Annotation, Candidate, DatumRange, Decoded, Fault, FaultKind, Flags, Permit, RowOrigin, Sink, Span, Token,
     TopicPartition, Verdict,
 };
-use crate::avro::{self, AlertSchema};
-use crate::config::{self, CutoutCodec, HourBy, Layout, MagnitudeUnit, TimeScale, WritePath};
+use crate::avro::{self, AlertSchema, Wanted};
+use crate::config::{self, ColumnChoice, CutoutCodec, FieldPath, HourBy, Layout, MagnitudeUnit, TimeScale, WritePath};
 use crate::ledger::{Ledger, SinkId};
 
 /// 2026-11-09 03:00:00 UTC, milliseconds.
@@ -89,7 +89,7 @@ fn survey() -> Arc<config::Survey> {
         magnitude: Vec::new(),
         magnitude_unit: MagnitudeUnit::Mag,
         history: Vec::new(),
-        cutouts: Vec::new(),
+        cutouts: vec![FieldPath(vec!["cutout".to_owned()])],
         solar_system: Vec::new(),
         none_texts: Vec::new(),
         none_numbers: Vec::new(),
@@ -193,9 +193,9 @@ impl<F: Format> Kept for HourlySink<F> {
     }
 }
 
-fn means() -> Means {
+fn means(wanted: Wanted) -> Means {
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap());
-    Means { pool, way: crate::durable::Way::Direct, cutouts: CutoutCodec::None }
+    Means { pool, way: crate::durable::Way::Direct, cutouts: CutoutCodec::None, wanted }
 }
 
 /// A place on disk with a sink that writes there.
@@ -235,6 +235,7 @@ impl House {
             layout: Layout::Hive,
             way: WritePath::Direct,
             cutouts: CutoutCodec::None,
+            columns: ColumnChoice::All,
         };
         let ledger = Ledger::default();
         ledger.start_generation(1, &[ARCHIVE]);
@@ -266,7 +267,9 @@ impl House {
             letters_of: self.letters_of.clone(),
         };
         Ok(match self.kind {
-            Kind::Parquet => Box::new(ArchiveSink::open(&self.config, means(), context)?),
+            Kind::Parquet => {
+                Box::new(ArchiveSink::open(&self.config, means(choice::wanted(&self.config.columns, &self.survey)), context)?)
+            }
             Kind::Avro => Box::new(BackupSink::open(&self.config, self.codec, context)?),
         })
     }

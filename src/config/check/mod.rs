@@ -174,7 +174,7 @@ impl Checker<'_> {
         let batch = self.batch(raw.batch.as_ref(), service);
         let breaker = self.breaker(raw.breaker.as_ref());
         let steps = self.steps(index, &raw.steps);
-        let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive));
+        let archive = raw.archive.as_ref().map(|archive| self.archive(index, archive, survey.as_deref()));
         let backup = raw.backup.as_ref().map(|backup| self.backup(index, backup));
         let home = service.home(&name);
         let publish = self.publish(index, &raw.publish, source.as_ref(), &home);

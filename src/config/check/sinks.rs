@@ -9,13 +9,16 @@ use super::claims::{Folder, Target};
 use super::source::security;
 use crate::config::at::{At, Place};
 use crate::config::checked::{
-    Archive, Backup, Codec, CutoutCodec, DeadLetters, HourBy, Layout, Publish, PublishFormat, PublishTarget, Source, WritePath,
+    Archive, Backup, Codec, ColumnChoice, CutoutCodec, DeadLetters, FieldPath, HourBy, Layout, Publish, PublishFormat,
+    PublishTarget, Source, Survey, WritePath,
 };
+use crate::config::problem::nearest;
 use crate::config::raw;
 use crate::config::spots::Spot;
 
 impl Checker<'_> {
-    pub(super) fn archive(&mut self, component: usize, raw: &At<raw::Archive>) -> Archive {
+    /// `survey` is absent where it has a problem of its own.
+    pub(super) fn archive(&mut self, component: usize, raw: &At<raw::Archive>, survey: Option<&Survey>) -> Archive {
         let raw = &raw.value;
         let raw::Partition::Hour = raw.partition.unwrap_or(raw::Partition::Hour);
         let (root, staging) = self.root(component, Folder::Archive, &raw.root, raw.staging.as_ref());
@@ -29,6 +32,7 @@ impl Checker<'_> {
                 Some(raw::Compression::Lz4) => CutoutCodec::Lz4,
                 Some(raw::Compression::Zstd) => CutoutCodec::Zstd,
             },
+            columns: raw.columns.as_ref().map_or(ColumnChoice::All, |columns| self.columns(component, columns, survey)),
             ..self.hours((root, staging), raw.by, raw.layout, raw.roll.as_ref())
         }
     }
@@ -84,7 +88,45 @@ impl Checker<'_> {
             },
             way: WritePath::Direct,
             cutouts: CutoutCodec::None,
+            columns: ColumnChoice::All,
         }
+    }
+
+    fn columns(&mut self, component: usize, raw: &At<raw::Columns>, survey: Option<&Survey>) -> ColumnChoice {
+        const WORDS: [&str; 2] = ["all", "all except cutouts"];
+        let paths = match &raw.value {
+            raw::Columns::List(paths) => paths,
+            raw::Columns::Word(word) if word == WORDS[0] => return ColumnChoice::All,
+            raw::Columns::Word(word) if word == WORDS[1] => {
+                if let Some(survey) = survey.filter(|survey| survey.cutouts.is_empty()) {
+                    let message = format!("the survey `{}` has no cut-outs", survey.name);
+                    self.problem(raw.place, message, "write `all`, or name the cut-outs in the profile: `cutouts: [PATH, ...]`");
+                }
+                return ColumnChoice::AllExceptCutouts;
+            }
+            raw::Columns::Word(word) => {
+                let meant = nearest(word, WORDS).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+                let help = format!("{meant}There are `all`, `all except cutouts`, and lists of paths such as `[candidate.*]`");
+                self.problem(raw.place, format!("`{word}` is no choice of columns"), help);
+                return ColumnChoice::All;
+            }
+        };
+        if paths.is_empty() {
+            let help = "write `all`, or leave `archive` away to archive nothing";
+            self.problem(raw.place, "the list of columns is empty", help);
+        }
+        let mut checked = Vec::with_capacity(paths.len());
+        for (index, At { value: path, place }) in paths.iter().enumerate() {
+            let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '*');
+            if names.iter().any(|name| name.is_empty() || !name.chars().all(letter)) {
+                let help = "a path names fields from the outermost to the innermost, `*` is any text: `candidate.*`";
+                self.problem(*place, format!("`{path}` is not a path to columns"), help);
+            }
+            self.places.insert(Spot::Column(component, index), *place);
+            checked.push(FieldPath(names));
+        }
+        ColumnChoice::These(checked)
     }
 
     pub(super) fn publish(

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Hidden;
+use super::{FieldPath, Hidden};
 
 /// Where alerts are kept.
 #[derive(Clone, Debug)]
@@ -26,6 +26,21 @@ pub struct Archive {
     pub way: WritePath,
     /// How columns of bytes are compressed.
     pub cutouts: CutoutCodec,
+    /// Which of the survey's columns are kept.
+    pub columns: ColumnChoice,
+}
+
+/// Which of the survey's columns are archived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ColumnChoice {
+    /// All of them.
+    #[default]
+    All,
+    /// All but those that the survey's profile names as `cutouts`.
+    AllExceptCutouts,
+    /// Those that these paths lead to. In each name of a path `*` stands for any text; a path stands for all that lies in its
+    /// field, and leads through arrays and maps as if they were not there.
+    These(Vec<FieldPath>),
 }
 
 /// How bytes reach the disk.
@@ -69,6 +84,7 @@ impl Archive {
             layout: Layout::Hive,
             way: WritePath::Direct,
             cutouts: CutoutCodec::None,
+            columns: ColumnChoice::All,
         }
     }
 }

@@ -8,7 +8,9 @@ mod source;
 
 pub use profile::{Brightness, Clock, FieldMeaning, Paths, Profile};
 pub use registry::{Registry, Then};
-pub use sinks::{Archive, Backup, Codec, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write};
+pub use sinks::{
+    Archive, Backup, Codec, Columns, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write,
+};
 pub use source::{Begin, Kafka, PacketKind, Properties, Property, Simulator, Source};
 
 use schemars::JsonSchema;

@@ -1,7 +1,11 @@
 //! Archive, output and dead letters as written.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::source::Properties;
 use crate::config::at::At;
@@ -41,6 +45,13 @@ pub struct Archive {
     /// compressed already. Raw ones, as LSST's, shrink to about half, at several times the cost of all the rest.
     #[schemars(extend("default" = "none"))]
     pub cutouts: Option<Compression>,
+    /// Which of the survey's columns are kept: `all`, `all except cutouts` (the `cutouts` of the survey's profile are left
+    /// out), or a list of paths such as `[objectId, candidate.*, prv_candidates.magpsf]`. In a path `*` stands for any text
+    /// of a name; the path of a record or an array stands for all that is in it, and a path goes through arrays as if they
+    /// were not there. What is neither kept nor read by a step or an output is not decoded. The columns that steps add, and
+    /// where each alert came from, are always kept. The default loses nothing.
+    #[schemars(extend("default" = "all"))]
+    pub columns: Option<At<Columns>>,
 }
 
 /// How bytes reach the disk.
@@ -63,6 +74,56 @@ pub enum Compression {
     Lz4,
     /// Zstandard, level 1: smaller.
     Zstd,
+}
+
+/// Which of the survey's columns are kept.
+pub enum Columns {
+    /// `all`, `all except cutouts`.
+    Word(String),
+    /// Paths.
+    List(Vec<At<String>>),
+}
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl<'de> Visitor<'de> for Value {
+            type Value = Columns;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all`, `all except cutouts`, or a list of paths such as `candidate.*`")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Columns, E> {
+                Ok(Columns::Word(word.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Columns, A::Error> {
+                let mut paths = Vec::new();
+                while let Some(path) = list.next_element()? {
+                    paths.push(path);
+                }
+                Ok(Columns::List(paths))
+            }
+        }
+
+        deserializer.deserialize_any(Value)
+    }
+}
+
+impl JsonSchema for Columns {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Columns".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "array"], "items": { "type": "string" } })
+    }
 }
 
 /// How files are spread over folders.

@@ -38,7 +38,8 @@ fn framed(id: u32, datum: &[u8]) -> Vec<u8> {
 fn an_id_is_looked_up_once_and_what_is_no_schema_has_its_reason() {
     let elsewhere = Arc::new(Elsewhere::default());
     let known = Framing::Confluent(BTreeMap::from([(900, JSON.into())]));
-    let decode = Decode::new(&known, Arc::new(survey())).unwrap().with_schemas(elsewhere.clone());
+    let decode =
+        Decode::new(&known, Arc::new(survey()), crate::avro::Wanted::everything()).unwrap().with_schemas(elsewhere.clone());
     let ids = [900, 1, 1, 900, 2, 1];
     let decoded = decode.apply(&batch(&ids.map(|id| framed(id, &[id as u8 & 0x7e])))).unwrap();
     assert!(decoded.letters.is_empty(), "{:?}", decoded.letters);
@@ -75,7 +76,8 @@ fn place(decoded: &Decoded) -> (i64, f64, f64) {
 #[test]
 fn lsst_packets_decode_with_their_own_schema_and_are_refused_by_the_others() {
     let survey = config::builtin("lsst").unwrap();
-    let decode = Decode::new(&Framing::Confluent(survey.schema_ids.clone()), survey.clone()).unwrap();
+    let decode =
+        Decode::new(&Framing::Confluent(survey.schema_ids.clone()), survey.clone(), crate::avro::Wanted::everything()).unwrap();
     // Versions whose data look alike as long as what differs is absent: a check on a field that was added as null, and a new
     // name for one. The alert is the same by both.
     let alike = [(700, 701), (900, 1000)];
@@ -88,7 +90,9 @@ fn lsst_packets_decode_with_their_own_schema_and_are_refused_by_the_others() {
         assert_eq!(own.parts[0].flags[0], if written < 800 { Flags::BAD_TIME } else { Flags::default() }, "{written}");
         for other in survey.schema_ids.keys().copied().filter(|other| *other != written) {
             let confluent = decode.apply(&batch(&[framed(other, &datum)])).unwrap();
-            let bare = Decode::new(&Framing::Bare(survey.schema_ids[&other].clone()), survey.clone()).unwrap();
+            let bare =
+                Decode::new(&Framing::Bare(survey.schema_ids[&other].clone()), survey.clone(), crate::avro::Wanted::everything())
+                    .unwrap();
             let bare = bare.apply(&batch(&[&datum])).unwrap();
             assert_eq!(confluent.rows(), bare.rows());
             if confluent.rows() == 1 {
@@ -135,7 +139,7 @@ fn a_place_off_the_sphere_with_an_absurd_time_is_a_schema_that_does_not_fit() {
         at(500.0, 10.0, f64::NAN),
         at(12.0, 10.0, jd),
     ];
-    let bare = Decode::new(&Framing::Bare(PLACES.into()), Arc::new(places())).unwrap();
+    let bare = Decode::new(&Framing::Bare(PLACES.into()), Arc::new(places()), crate::avro::Wanted::everything()).unwrap();
     let decoded = bare.apply(&batch(&rows)).unwrap();
     let dead: Vec<_> = decoded.letters.iter().map(|l| (l.offset - 100, l.reason.as_str())).collect();
     assert_eq!(dead.iter().map(|d| d.0).collect::<Vec<_>>(), [1, 4]);
@@ -159,8 +163,8 @@ fn a_place_off_the_sphere_with_an_absurd_time_is_a_schema_that_does_not_fit() {
     // Nothing stays of a batch of them; the frame makes no difference; a container has its own schema and is believed.
     assert_eq!(bare.apply(&batch(&[&rows[1]])).unwrap().parts.len(), 0);
     let known = Framing::Confluent(BTreeMap::from([(1, PLACES.into())]));
-    let confluent = Decode::new(&known, Arc::new(places())).unwrap();
+    let confluent = Decode::new(&known, Arc::new(places()), crate::avro::Wanted::everything()).unwrap();
     assert!(refused(&confluent, framed(1, &rows[1])).starts_with("schema does not fit: it gives a position"));
-    let contained = Decode::new(&Framing::Container, Arc::new(places())).unwrap();
+    let contained = Decode::new(&Framing::Container, Arc::new(places()), crate::avro::Wanted::everything()).unwrap();
     assert_eq!(contained.apply(&batch(&[container(PLACES, "null", &[(1, &rows[1])])])).unwrap().rows(), 1);
 }

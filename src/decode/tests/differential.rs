@@ -213,6 +213,7 @@ pub fn random(seed: u64) -> (Json, Schema, Vec<Vec<u8>>) {
     let by_name: HashMap<_, _> = by_name.get_names().iter().map(|(n, s)| (n.fullname(None), *s)).collect();
     let dice = &mut schemas.dice;
     let datums: Vec<_> = (0..4).filter_map(|_| write(&schema, value(&schema, &by_name, dice)).ok()).collect();
+    drop(by_name);
     (json, schema, datums)
 }
 

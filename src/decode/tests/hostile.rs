@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Dice, bare, batch, confluent, container, containers, long, packets, refused, sized};
 use crate::alert::{Decoded, Transform};
-use crate::avro::{AlertSchema, AvroError, resolve};
+use crate::avro::{AlertSchema, AvroError, Wanted, resolve};
 use crate::config::Framing;
 use crate::decode::{Decode, DecodeError};
 
@@ -218,10 +218,13 @@ fn schema_files_that_do_not_fit_together_are_named() {
 #[test]
 fn a_stage_with_an_unusable_schema_does_not_start() {
     let survey = Arc::new(super::survey());
-    let wrong = Decode::new(&Framing::Bare("{".into()), survey);
+    let wrong = Decode::new(&Framing::Bare("{".into()), survey, Wanted::everything());
     assert!(matches!(wrong, Err(DecodeError::Schema { .. })));
     let known = crate::config::Survey { schemas: vec!["1".into()], ..super::survey() };
-    assert!(matches!(Decode::new(&Framing::Container, Arc::new(known)), Err(DecodeError::Survey { number: 1, .. })));
+    assert!(matches!(
+        Decode::new(&Framing::Container, Arc::new(known), Wanted::everything()),
+        Err(DecodeError::Survey { number: 1, .. })
+    ));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod containers;
 pub mod differential;
 mod hostile;
 mod oracle;
+mod projection;
 mod real;
 mod view;
 
@@ -22,6 +23,7 @@ use arrow_buffer::Buffer;
 
 use super::Decode;
 use crate::alert::{Decoded, Permit, RawBatch, RawMessage, Span, Token, TopicPartition, Transform};
+use crate::avro::Wanted;
 use crate::config::{FieldPath, Framing, MagnitudeUnit, Survey, TimeScale};
 
 /// Messages as a source would give them, at offsets from 100 on.
@@ -76,15 +78,15 @@ pub fn survey() -> Survey {
 }
 
 pub fn containers() -> Decode {
-    Decode::new(&Framing::Container, Arc::new(survey())).unwrap()
+    Decode::new(&Framing::Container, Arc::new(survey()), Wanted::everything()).unwrap()
 }
 
 pub fn bare(json: &str) -> Decode {
-    Decode::new(&Framing::Bare(json.into()), Arc::new(survey())).unwrap()
+    Decode::new(&Framing::Bare(json.into()), Arc::new(survey()), Wanted::everything()).unwrap()
 }
 
 pub fn confluent(id: u32, json: &str) -> Decode {
-    Decode::new(&Framing::Confluent(BTreeMap::from([(id, json.into())])), Arc::new(survey())).unwrap()
+    Decode::new(&Framing::Confluent(BTreeMap::from([(id, json.into())])), Arc::new(survey()), Wanted::everything()).unwrap()
 }
 
 /// The only reason of the only dead letter.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{batch, containers, packets, path, survey, write};
 use crate::alert::{AlertBatch, Flags, Transform};
+use crate::avro::Wanted;
 use crate::config::{Framing, MagnitudeUnit, Survey, TimeScale};
 use crate::decode::Decode;
 use apache_avro::Schema;
@@ -19,7 +20,7 @@ fn decode(survey: Survey, fields: serde_json::Value, rows: Vec<Value>) -> AlertB
     let json = json!({"type": "record", "name": "alert", "fields": fields}).to_string();
     let schema = Schema::parse_str(&json).unwrap();
     let datums: Vec<_> = rows.into_iter().map(|row| write(&schema, row).unwrap()).collect();
-    let decode = Decode::new(&Framing::Bare(json.into()), Arc::new(survey)).unwrap();
+    let decode = Decode::new(&Framing::Bare(json.into()), Arc::new(survey), Wanted::everything()).unwrap();
     let decoded = decode.apply(&batch(&datums)).unwrap();
     assert!(decoded.letters.is_empty());
     decoded.parts.into_iter().next().unwrap()
