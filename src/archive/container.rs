@@ -100,6 +100,8 @@ impl ContainerWriter {
         };
         put(staged, &self.ended)?;
         self.ended.clear();
+        // From now on one block at a time comes here.
+        self.ended.shrink_to(2 * BLOCK);
         Ok(())
     }
 }
@@ -257,7 +259,7 @@ fn head(file: &File, length: u64) -> io::Result<Result<Vec<(String, String)>, Fr
             Ok(())
         });
         match parsed {
-            Err(FrameError::Truncated(_)) if wanted < length.min(HEAD.1) => wanted = 4 * wanted,
+            Err(FrameError::Truncated(_)) if wanted < length.min(HEAD.1) => wanted *= 4,
             parsed => return Ok(parsed.map(|_| found)),
         }
     }

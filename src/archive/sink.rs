@@ -46,7 +46,7 @@ pub struct ArchiveContext {
     pub configuration: String,
     /// Names and versions of the catalogues that were matched against, for the footer.
     pub catalogs: Vec<String>,
-    /// Bytes that all files being written may hold in memory together.
+    /// Bytes that all files being written may hold in memory together, looked at after each batch.
     pub memory: u64,
     /// Counts what is done, also over several generations of the sink.
     pub counts: Arc<Counts>,
