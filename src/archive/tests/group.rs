@@ -30,11 +30,11 @@ impl Noise {
 fn stamps(rows: usize, most: u64, nulls: bool) -> RecordBatch {
     let mut noise = Noise(rows as u64 + most);
     let mut column = |nullable: bool| {
-        let value = |noise: &mut Noise| (!nullable || noise.next() % 5 > 0).then(|| noise.stamp(most));
+        let value = |noise: &mut Noise| (!nullable || !noise.next().is_multiple_of(5)).then(|| noise.stamp(most));
         Arc::new((0..rows).map(|_| value(&mut noise)).collect::<BinaryViewArray>()) as ArrayRef
     };
     let [top, inner, deep] = [column(nulls), column(nulls), column(nulls)];
-    let mut mask = |nullable: bool| nullable.then(|| NullBuffer::from_iter((0..rows).map(|_| noise.next() % 4 > 0)));
+    let mut mask = |nullable: bool| nullable.then(|| NullBuffer::from_iter((0..rows).map(|_| !noise.next().is_multiple_of(4))));
     let field = |name: &str, array: &ArrayRef| Field::new(name, array.data_type().clone(), nulls);
     let within = |name: &str, array: ArrayRef, mask: Option<NullBuffer>| {
         Arc::new(StructArray::new(Fields::from(vec![field(name, &array)]), vec![array], mask)) as ArrayRef
@@ -84,8 +84,9 @@ fn rows_of_a_group_are_sorted_by_place_and_stay_whole() {
         let first = i64::from(number) * 100;
         let mut alerts = part(1, rows(first..first + 100));
         let mut degrees = |range: f64, from: f64| {
-            let value =
-                |noise: &mut Noise| (noise.next() % 9 > 0).then(|| from + range * (noise.next() as f64 / u64::MAX as f64));
+            let value = |noise: &mut Noise| {
+                (!noise.next().is_multiple_of(9)).then(|| from + range * (noise.next() as f64 / u64::MAX as f64))
+            };
             Arc::new((0..100).map(|_| value(&mut noise)).collect::<Float64Array>()) as ArrayRef
         };
         alerts.candidate.ra = degrees(359.9, 0.0);
