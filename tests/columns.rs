@@ -27,7 +27,7 @@ fn packets(scratch: &Scratch) {
     }
 }
 
-/// A night with a cut on `candidate.magpsf` and an output by `candidate.fid`.
+/// A night with a cut on `candidate.magpsf` and an output by `candidate.magap`.
 fn night(columns: &Value) -> Value {
     json!({
         "service": { "data": "state" },
@@ -38,7 +38,7 @@ fn night(columns: &Value) -> Value {
             "source": { "files": { "path": "packets" } },
             "steps": [{ "cut": { "where": "candidate.magpsf < 18.5" } }],
             "archive": { "root": "archive", "columns": columns },
-            "publish": [{ "topic": "red", "files": "output", "where": "candidate.fid = 2" }],
+            "publish": [{ "topic": "broad", "files": "output", "where": "candidate.magap < candidate.magpsf" }],
         }],
     })
 }
@@ -80,7 +80,7 @@ fn an_archive_of_some_columns_is_cut_and_published_by_others() {
         assert_eq!(counted["rows"], ALERTS);
         let (passed, sent) = (counted["passed"].as_u64().unwrap(), counted["sent"].as_u64().unwrap());
         assert!(0 < sent && sent < passed && passed < ALERTS, "{counted}");
-        assert_eq!(sent, night.published["red"].messages);
+        assert_eq!(sent, night.published["broad"].messages);
     }
 }
 
@@ -100,7 +100,7 @@ fn a_path_that_no_known_schema_has_is_refused_at_its_place() {
     let (code, text) = told("[objectId, prv_candidates.magpfs]");
     assert_eq!(code, Some(78));
     for part in [
-        "archive.columns: no schema of the survey has a field `prv_candidates.magpfs`",
+        "no schema of the survey has a field `prv_candidates.magpfs`",
         "night.yaml:8:27",
         "did you mean `prv_candidates.magpsf`?",
     ] {

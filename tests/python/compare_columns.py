@@ -1,5 +1,6 @@
 """compare_columns.py ARCHIVE PACKETS OUTPUT KEPT: the archive holds of each packet exactly the fields of KEPT, with their
-values, and says of each whether candidate.magpsf is below 18.5; OUTPUT holds the packets of these with candidate.fid 2, whole.
+values, and says of each whether candidate.magpsf is below 18.5; OUTPUT holds whole
+the packets of these with candidate.magap below candidate.magpsf.
 KEPT: a JSON object of the names of fields, each `true` (all of it) or an object of what is kept in it; a list holds its item."""
 
 import glob
@@ -70,7 +71,7 @@ def main():
             passed += bright
             if row["skysluice"]["passed"] != bright:
                 problems.append(f"{row['candid']}: passed is {row['skysluice']['passed']}, magpsf {record['candidate']['magpsf']}")
-            if bright and record["candidate"]["fid"] == 2:
+            if bright and record["candidate"]["magap"] < record["candidate"]["magpsf"]:
                 sent[row["candid"]] = record
             values = {name: value for name, value in row.items() if name not in ADDED}
             comparer = Comparer(schema, arrow=True)
