@@ -125,7 +125,7 @@ fn readers_of_a_growing_archive_see_whole_files_and_every_alert_once() {
         let polls = scope.spawn(|| python.run("readers_poll.py", [&work, &archive]));
         let spark = scope.spawn(|| python.run("readers_spark.py", [Path::new("follow"), &work, &archive]));
         let both = || polls.is_finished() || spark.is_finished() || (ready("poll") && ready("spark"));
-        await_for("readers that follow the archive", Duration::from_secs(120), || both().then_some(()));
+        await_for("readers that follow the archive", Duration::from_secs(400), || both().then_some(()));
         let report = run(&scratch, "growing", vec![component(ALERTS)]);
         assert_eq!(report.component("growing").archived, ALERTS - BEFORE);
         drop(done);
