@@ -127,6 +127,23 @@ fn items_of_no_bytes_cannot_take_memory_without_end() {
 }
 
 #[test]
+fn a_million_rows_of_history_are_rows_or_told_to_be_too_many() {
+    let narrow = bare(&record(json!({"type": "array", "items": "int"})));
+    let payload = [long(1_000_000), vec![2; 1_000_000], long(0)].concat();
+    let decoded = narrow.apply(&batch(&[&payload])).unwrap();
+    assert_eq!(decoded.parts[0].records.column(0).as_list::<i32>().value_length(0), 1_000_000);
+
+    let fields: Vec<_> = (0..20).map(|i| json!({"name": format!("h{i}"), "type": "double"})).collect();
+    let history = json!(["null", {"type": "record", "name": "h", "fields": fields}]);
+    let wide = bare(&record(json!({"type": "array", "items": history})));
+    let told = refused(&wide, &payload);
+    assert!(told.contains("field f, byte 3 of the datum: the alert would take more memory than is granted to one"), "{told}");
+    let few = [long(2), vec![0; 2], long(0)].concat();
+    let decoded = wide.apply(&batch(&[&few, &payload, &few])).unwrap();
+    assert_eq!((decoded.rows(), decoded.letters.len()), (2, 1));
+}
+
+#[test]
 fn many_greedy_alerts_cannot_take_more_than_the_batch_is_granted() {
     let decode = bare(&record(json!({"type": "array", "items": "null"})));
     let greedy = [long(1 << 21), long(0)].concat();
