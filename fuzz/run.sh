@@ -32,9 +32,12 @@ work=$target_dir/fuzz
 findings=$PWD/fuzz/findings
 mkdir -p "$work/bin" "$findings"
 
+# What makes the seeds is built plainly: it has no libFuzzer in it, which the instruments report to.
+cargo build --locked -p skysluice-fuzz --bin fuzz-seeds
+cp "$target_dir/debug/fuzz-seeds" "$work/bin/"
 # The instrumented binaries take the place of the plain ones, so they are copied away.
-RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo build --locked -p skysluice-fuzz --bins
-cp "$target_dir"/debug/fuzz-{container,datum,frame,letters,schema,seeds} "$work/bin/"
+RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo build --locked -p skysluice-fuzz "${all[@]/#/--bin=fuzz-}"
+cp "${all[@]/#/$target_dir/debug/fuzz-}" "$work/bin/"
 rm -rf "$work/seeds"
 "$work/bin/fuzz-seeds" "$work/seeds"
 

@@ -12,10 +12,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, make_array};
-use arrow_data::ArrayData;
-use arrow_data::transform::MutableArrayData;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use arrow_select::interleave::interleave;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
@@ -26,6 +25,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::ThreadPool;
 
 use super::columns::{HEALPIX, OWN};
+use super::history::History;
 use super::stamps::Stamps;
 use crate::alert::Permit;
 use crate::durable::Staged;
@@ -77,28 +77,43 @@ impl Group {
     /// When a column is not of its type.
     pub fn encode(&self, plan: &Plan<'_>, writers: Vec<ArrowColumnWriter>, pool: &ThreadPool) -> Result<Vec<Chunk>> {
         let order = self.order();
-        let mut leaves = plan.parquet.columns().iter().zip(writers);
-        let mut columns: Vec<Column<'_>> = Vec::with_capacity(plan.schema.fields().len());
+        let mut leaves = plan.parquet.columns().iter().zip(writers).enumerate();
+        let mut work: Vec<Work<'_>> = Vec::with_capacity(plan.parquet.num_columns());
         for (index, field) in plan.schema.fields().iter().enumerate() {
             let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-            let leaves = leaves.by_ref().take(leaf_count(field.data_type())).collect();
-            columns.push(Column { index, field, weight: arrays.iter().map(|array| weight(*array)).sum(), arrays, leaves });
+            let mut leaves = leaves.by_ref().take(leaf_count(field.data_type()));
+            if let Some(history) = History::of(field, &arrays, &order) {
+                let history = Arc::new(history);
+                work.extend(leaves.enumerate().map(|(number, (leaf, (_, writer)))| Work {
+                    leaf,
+                    weight: history.values(),
+                    task: Task::History(history.clone(), number, writer),
+                }));
+            } else if let Some((leaf, first)) = leaves.next() {
+                let weight = arrays.iter().map(|array| weight(*array)).sum();
+                let leaves = std::iter::once(first).chain(leaves.map(|(_, leaf)| leaf)).collect();
+                work.push(Work { leaf, weight, task: Task::Column(Column { field, arrays, leaves }) });
+            }
         }
         // The heaviest is begun first, or it would be left over for one core at the end.
-        columns.sort_by_key(|column| Reverse(column.weight));
+        work.sort_by_key(|work| Reverse(work.weight));
         let (done, encoded) = crossbeam_channel::unbounded();
         pool.in_place_scope_fifo(|scope| {
-            for column in columns {
+            for work in work {
                 let (done, order) = (done.clone(), &order);
                 scope.spawn_fifo(move |_| {
+                    let chunks = match work.task {
+                        Task::History(history, number, writer) => history.encode(number, writer).map(|chunk| vec![chunk]),
+                        Task::Column(column) => column.encode(plan, order),
+                    };
                     // The other end is there until all are done.
-                    let _ = done.send((column.index, column.encode(plan, order)));
+                    let _ = done.send((work.leaf, chunks));
                 });
             }
         });
         drop(done);
         let mut chunks: Vec<(usize, Result<Vec<Chunk>>)> = encoded.iter().collect();
-        chunks.sort_by_key(|(index, _)| *index);
+        chunks.sort_by_key(|(leaf, _)| *leaf);
         let chunks = chunks.into_iter().map(|(_, chunks)| chunks).collect::<Result<Vec<_>>>()?;
         Ok(chunks.into_iter().flatten().collect())
     }
@@ -122,14 +137,24 @@ impl Group {
 
 type Leaf<'a> = (&'a ColumnDescPtr, ArrowColumnWriter);
 
+/// What one thread encodes at a time, begins with this leaf column of the file, and has about so many values.
+struct Work<'a> {
+    leaf: usize,
+    weight: usize,
+    task: Task<'a>,
+}
+
+enum Task<'a> {
+    /// One of the columns of a history, by its number.
+    History(Arc<History<'a>>, usize, ArrowColumnWriter),
+    Column(Column<'a>),
+}
+
 /// A column of the rows, with all of the batches.
 struct Column<'a> {
-    index: usize,
     field: &'a Field,
     arrays: Vec<&'a dyn Array>,
     leaves: Vec<Leaf<'a>>,
-    /// Values in it, about.
-    weight: usize,
 }
 
 impl Column<'_> {
@@ -140,10 +165,9 @@ impl Column<'_> {
             plan.properties.compression(column.path()) == Compression::UNCOMPRESSED && Stamps::suit(column, leaf)
         };
         let stamps: Vec<bool> = self.leaves.iter().zip(&types).map(|((column, _), leaf)| through(column, leaf)).collect();
-        let gather = Gather::new(&self.arrays);
         let mut laid_out = Vec::new();
         if stamps.contains(&true) {
-            let whole = gather.rows(order)?;
+            let whole = interleave(&self.arrays, order)?;
             for ((column, _), _) in self.leaves.iter().zip(&stamps).filter(|(_, stamp)| **stamp) {
                 let (stamps, close) = Stamps::lay_out(column, self.field, &whole)?;
                 laid_out.push(Chunk::Stamps(stamps, close));
@@ -153,7 +177,7 @@ impl Column<'_> {
         if !stamps.iter().all(|stamp| *stamp) {
             for rows in order.chunks(ROWS) {
                 // Levels of stamps are made with the others of their struct and dropped: they are one run.
-                let leaves = compute_leaves(self.field, &gather.rows(rows)?)?;
+                let leaves = compute_leaves(self.field, &interleave(&self.arrays, rows)?)?;
                 for ((writer, leaf), _) in writers.iter_mut().zip(&leaves).zip(&stamps).filter(|(_, stamp)| !**stamp) {
                     writer.write(leaf)?;
                 }
@@ -165,35 +189,6 @@ impl Column<'_> {
             false => Ok(Chunk::Encoded(writer.close()?)),
         };
         writers.into_iter().zip(&stamps).map(close).collect()
-    }
-}
-
-/// Rows of several arrays in another order.
-struct Gather<'a> {
-    arrays: &'a [&'a dyn Array],
-    /// The same as plain data, for lists.
-    lists: Vec<ArrayData>,
-}
-
-impl<'a> Gather<'a> {
-    fn new(arrays: &'a [&'a dyn Array]) -> Self {
-        let is_list =
-            arrays.first().is_some_and(|array| array.data_type().is_list() || matches!(array.data_type(), DataType::Map(..)));
-        let lists = if is_list { arrays.iter().map(|array| array.to_data()).collect() } else { Vec::new() };
-        Self { arrays, lists }
-    }
-
-    /// The rows, each as array and row of it.
-    fn rows(&self, rows: &[(usize, usize)]) -> Result<ArrayRef> {
-        if self.lists.is_empty() {
-            return Ok(arrow_select::interleave::interleave(self.arrays, rows)?);
-        }
-        // A history lies in one piece in each of its columns: copied as such, not value by value.
-        let mut gathered = MutableArrayData::new(self.lists.iter().collect(), false, rows.len());
-        for (array, row) in rows {
-            gathered.try_extend(*array, *row, *row + 1)?;
-        }
-        Ok(make_array(gathered.freeze()))
     }
 }
 
