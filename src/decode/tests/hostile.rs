@@ -185,6 +185,40 @@ fn values_that_no_writer_writes_are_refused() {
 }
 
 #[test]
+fn of_neighbours_that_are_read_together_the_one_that_fails_is_named() {
+    let kinds = ["boolean", "int", "long", "float", "double", "bytes", "string"];
+    let encoded = |kind: &str| match kind {
+        "boolean" => vec![1],
+        "float" => vec![0; 4],
+        "double" => vec![0; 8],
+        "bytes" | "string" => sized(b"text"),
+        _ => long(70),
+    };
+    for kind in kinds {
+        for nullable in [false, true] {
+            let field = |name: &str| json!({"name": name, "type": if nullable { json!(["null", kind]) } else { json!(kind) }});
+            let items = json!({"type": "record", "name": "i", "fields": ["a", "b", "c"].map(field)});
+            let around = json!([{"name": "l", "type": {"type": "array", "items": items}}, field("d"), field("e")]);
+            let decode = bare(&json!({"type": "record", "name": "r", "fields": around}).to_string());
+            let one = [if nullable { long(1) } else { Vec::new() }, encoded(kind)].concat();
+            let whole = [&long(2)[..], &one.repeat(6), &long(0), &one.repeat(2)].concat();
+            decode.apply(&batch(&[&whole])).unwrap().parts[0].records.column(0).to_data().validate_full().unwrap();
+            // Fields of the second item, and those behind the list, whose end is one byte.
+            let starts = [3, 4, 5, 6, 7].map(|n| 1 + n * one.len() + usize::from(n > 5));
+            for (name, at) in ["l.item.a", "l.item.b", "l.item.c", "d", "e"].into_iter().zip(starts) {
+                let told = match (nullable, name.starts_with('l')) {
+                    (true, _) => refused(&decode, [&whole[..at], &[14], &whole[at + 1..]].concat()),
+                    (false, false) => refused(&decode, &whole[..at + one.len() - 1]),
+                    // The number of items is held against the bytes that are left before one is read.
+                    (false, true) => continue,
+                };
+                assert!(told.contains(&format!("field {name},")), "{kind} {nullable} {name}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
 fn hostile_schemas_are_refused_without_overflowing_the_stack() {
     let nested = |open: &str, middle: &str, close: &str| format!("{}{middle}{}", open.repeat(10_000), close.repeat(10_000));
     for json in [
