@@ -126,9 +126,9 @@ mod tests {
                 }
             }
             for end in 1..=data.len() {
-                alike(&data[..end], null_at, maybe_floats, Cursor::float);
-                alike(&data[..end], null_at, maybe_doubles, Cursor::double);
-                alike(&data[..end], null_at, maybe_booleans, Cursor::boolean);
+                alike(&data[..end], null_at, maybe_floats, |c| c.float());
+                alike(&data[..end], null_at, maybe_doubles, |c| c.double());
+                alike(&data[..end], null_at, maybe_booleans, |c| c.boolean());
             }
         }
     }

@@ -197,7 +197,8 @@ fn of_neighbours_that_are_read_together_the_one_that_fails_is_named() {
     for kind in kinds {
         for nullable in [false, true] {
             let field = |name: &str| json!({"name": name, "type": if nullable { json!(["null", kind]) } else { json!(kind) }});
-            let items = json!({"type": "record", "name": "i", "fields": ["a", "b", "c"].map(field)});
+            let fields = ["a", "b", "c"].map(field);
+            let items = json!({"type": "record", "name": "i", "fields": fields});
             let around = json!([{"name": "l", "type": {"type": "array", "items": items}}, field("d"), field("e")]);
             let decode = bare(&json!({"type": "record", "name": "r", "fields": around}).to_string());
             let one = [if nullable { long(1) } else { Vec::new() }, encoded(kind)].concat();
