@@ -216,7 +216,7 @@ mod tests {
     fn both(data: &[u8]) {
         let mut cursor = Cursor { data, at: 0 };
         let read = cursor.long();
-        assert_eq!(read.clone().map(|value| (value, cursor.at)), plainly(data), "{data:02x?}");
+        assert_eq!(read.map(|value| (value, cursor.at)), plainly(data), "{data:02x?}");
         assert!(read.is_ok() || cursor.at == 0);
     }
 
