@@ -144,7 +144,11 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("bytes left over", build(SCHEMA, "null", 1, &[&plain[..], &[0; 5]].concat()), Dead(&["left over"])),
         ("wrong branch", build(SCHEMA, "null", 1, &[&plain[..13], &[8], &plain[14..]].concat()), Dead(&["branch"])),
         ("text that is not UTF-8", alert(b"\xff\xfe", Some(1), JD, 10.0, 10.0), Dead(&["utf-8"])),
-        ("a million rows of history", build(&schema_of(r#"{"type":"array","items":"int"}"#), "null", 1, &million), Flagged("no_id,bad_position,bad_time")),
+        (
+            "a million rows of history",
+            build(&schema_of(r#"{"type":"array","items":"int"}"#), "null", 1, &million),
+            Flagged("no_id,bad_position,bad_time"),
+        ),
         ("a million rows of a wide history", build(&wide, "null", 1, &million), Dead(&["more memory than is granted"])),
         ("20 MB", build(&schema_of(r#""bytes""#), "null", 1, &large), Either),
         ("three records", build(SCHEMA, "null", 3, &three), Row),
