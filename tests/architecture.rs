@@ -19,7 +19,7 @@ const HOUSE: [&str; 4] = ["actor", "pipeline", "cli", "admin"];
 /// A crate that belongs to some modules alone, and those modules.
 const RESERVED: [(&str, &[&str]); 6] = [
     ("rdkafka", &["source", "publish", "mirror"]),
-    ("parquet", &["archive"]),
+    ("parquet", &["archive", "catalog"]),
     ("ureq", &["registry"]),
     ("actix", &["actor", "pipeline"]),
     ("actix_rt", &["actor", "pipeline"]),

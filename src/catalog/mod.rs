@@ -9,6 +9,7 @@
 mod csv;
 mod error;
 mod hits;
+pub mod table;
 mod tree;
 
 #[cfg(test)]

@@ -19,15 +19,16 @@ mod yaml;
 
 use std::path::Path;
 
-pub use at::Place;
+pub use at::{At, Place};
 pub use check::security;
 pub use checked::*;
-pub use problem::{ConfigError, Problem, Span, nearest};
+pub use problem::{ConfigError, Problem, Shown, Span, nearest};
 pub use reference::{profile_schema, reference, schema};
 pub use registry::{AfterWait, Registry, UnknownIds};
 pub use spots::{Spot, Spots};
 pub use survey::{builtin, named as survey};
 pub use units::time as parse_time;
+pub use yaml::parse as parse_yaml;
 
 use check::Surroundings;
 

@@ -1,0 +1,340 @@
+//! Ids, positions and proper motions of a table, in one frame and one unit, with what is wrong told or counted by place.
+
+mod angle;
+mod columns;
+mod frame;
+mod report;
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_cast::cast;
+use arrow_schema::{DataType, Field, Schema};
+use arrow_select::filter::filter;
+use serde::Deserialize;
+
+use super::descriptor::Carried;
+use super::{Batches, Block, Faults, Place, Table, TableError};
+use crate::sky;
+use angle::Letter;
+use columns::{Chosen, choose};
+pub use columns::{IdColumn, PositionColumns, Unit};
+pub use frame::Frame;
+pub use report::{Oddity, Report};
+
+/// What becomes of rows without a good position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rejects {
+    /// The first of them is an error.
+    #[default]
+    Strict,
+    /// They are left out, counted, and the first few named.
+    Count,
+}
+
+/// The positions of a table, part by part.
+pub struct Positions {
+    batches: Batches,
+    chosen: Chosen,
+    carried: Arc<Schema>,
+    rejects: Rejects,
+    path: std::path::PathBuf,
+    ids: report::Ids,
+    report: Report,
+    rows: u64,
+}
+
+/// Rows with good positions, in the order of the file. All columns have the same length.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Ids without blanks around them; empty where there is none.
+    pub ids: StringArray,
+    /// Right ascension, ICRS, degrees in [0, 360), at the epoch of the table.
+    pub ra: Vec<f64>,
+    /// Declination, ICRS, degrees.
+    pub dec: Vec<f64>,
+    /// Proper motion in right ascension (times the cosine of declination) and in declination, mas/yr; NaN where there is none.
+    pub motion: Option<[Vec<f64>; 2]>,
+    /// The carried columns, under their new names.
+    pub carried: RecordBatch,
+    first: Place,
+    numbers: Vec<u64>,
+}
+
+impl Part {
+    /// Where a row is in the file.
+    #[must_use]
+    pub fn place(&self, row: usize) -> Place {
+        Place { number: self.numbers.get(row).copied().unwrap_or(self.first.number), ..self.first.clone() }
+    }
+}
+
+impl Positions {
+    /// Begins to read the positions of a table, `rows` rows of the file at a time.
+    ///
+    /// # Errors
+    /// When a column is not there, or its unit or frame is not understood.
+    pub fn new(
+        table: &Table,
+        columns: &PositionColumns,
+        carry: &[Carried],
+        rejects: Rejects,
+        rows: usize,
+    ) -> Result<Positions, TableError> {
+        let chosen = choose(table, columns)?;
+        let (carried, places) = carried(table, carry)?;
+        let mut wanted = vec![chosen.ra, chosen.dec];
+        wanted.extend(chosen.id);
+        wanted.extend(chosen.motion.iter().flatten().map(|motion| motion.0));
+        wanted.extend(places);
+        let names: Vec<&str> = wanted.iter().map(|&place| table.columns()[place].name.as_str()).collect();
+        let faults = match rejects {
+            Rejects::Strict => Faults::Refuse,
+            Rejects::Count => Faults::Note,
+        };
+        Ok(Positions {
+            batches: table.batches_with(&names, rows, faults)?,
+            chosen,
+            carried,
+            rejects,
+            path: table.path().to_owned(),
+            ids: report::Ids::default(),
+            report: Report::default(),
+            rows: 0,
+        })
+    }
+
+    /// What was read so far; all of it once the parts are at their end.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Epoch of the positions, Julian years, as it is given or as the file says.
+    #[must_use]
+    pub fn epoch(&self) -> Option<f64> {
+        self.chosen.epoch
+    }
+
+    /// Frame that the file's positions are in.
+    #[must_use]
+    pub fn frame(&self) -> Frame {
+        self.chosen.frame
+    }
+
+    fn part(&mut self, block: &Block) -> Result<Part, TableError> {
+        let broken = |reason: String| TableError::Asked { path: self.path.clone(), reason };
+        let count = block.batch.num_rows();
+        let own = 2 + usize::from(self.chosen.id.is_some()) + 2 * usize::from(self.chosen.motion.is_some());
+        let mut reasons: Vec<Option<String>> = vec![None; count];
+        for fault in &block.faults {
+            if fault.column.is_none_or(|column| column < own) {
+                reasons[fault.row].get_or_insert_with(|| fault.reason.clone());
+            } else {
+                let place = block.place(fault.row);
+                self.report.unread_cells.add(|| format!("{place} ({})", fault.reason));
+            }
+        }
+        let ra = Coordinate::of(block.batch.column(0), true, self.chosen.unit).map_err(broken)?;
+        let dec = Coordinate::of(block.batch.column(1), false, self.chosen.unit).map_err(broken)?;
+        let matrix = self.chosen.frame.to_icrs();
+        let mut part_ra = Vec::with_capacity(count);
+        let mut part_dec = Vec::with_capacity(count);
+        let mut numbers = Vec::with_capacity(count);
+        let mut kept = vec![true; count];
+        for row in 0..count {
+            self.report.rows += 1;
+            let position = match reasons[row].take() {
+                Some(reason) => Err(reason),
+                None => ra.at(row).and_then(|ra| Ok((ra, dec.at(row)?))).and_then(|(ra, dec)| on_sphere(ra, dec)),
+            };
+            match position {
+                Ok((lon, lat)) => {
+                    let (lon, lat) = matrix.as_ref().map_or((sky::normalise_ra(lon), lat), |m| frame::turned(m, lon, lat));
+                    part_ra.push(lon);
+                    part_dec.push(lat);
+                    numbers.push(block.place(row).number);
+                }
+                Err(reason) if self.rejects == Rejects::Strict => {
+                    return Err(TableError::Row { path: self.path.clone(), place: block.place(row), reason });
+                }
+                Err(reason) => {
+                    kept[row] = false;
+                    self.report.rejected.add(|| format!("{} ({reason})", block.place(row)));
+                }
+            }
+        }
+        if self.chosen.unit.is_none() && ra.is_number() {
+            let largest = part_ra.iter().copied().fold(self.report.unitless.unwrap_or(0.0), f64::max);
+            self.report.unitless = Some(largest);
+        }
+        self.report.kept += part_ra.len() as u64;
+        let all = part_ra.len() == count;
+        let mask = BooleanArray::from(kept);
+        let select = |array: &ArrayRef| {
+            if all { Ok(array.clone()) } else { filter(array, &mask).map_err(|e| broken(e.to_string())) }
+        };
+        let ids = match self.chosen.id {
+            Some(_) => {
+                let texts = cast(&select(block.batch.column(2))?, &DataType::Utf8).map_err(|e| broken(e.to_string()))?;
+                texts.as_string::<i32>().iter().map(|id| Some(id.unwrap_or_default().trim())).collect()
+            }
+            None => {
+                let rows = (0..count).filter(|&row| mask.value(row));
+                StringArray::from_iter_values(rows.map(|row| (self.rows + row as u64 + 1).to_string()))
+            }
+        };
+        self.rows += count as u64;
+        let motion = match self.chosen.motion {
+            None => None,
+            Some(factors) => {
+                let mut both = [Vec::new(), Vec::new()];
+                for (axis, (values, (_, factor))) in both.iter_mut().zip(factors).enumerate() {
+                    let column = block.batch.column(own - 2 + axis);
+                    let numbers = cast(&select(column)?, &DataType::Float64).map_err(|e| broken(e.to_string()))?;
+                    values.extend(numbers.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN) * factor));
+                }
+                if self.chosen.pm_ra_is_angle {
+                    both[0].iter_mut().zip(&part_dec).for_each(|(motion, dec)| *motion *= dec.to_radians().cos());
+                }
+                Some(both)
+            }
+        };
+        let carried: Vec<ArrayRef> = block.batch.columns()[own..].iter().map(select).collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(part_ra.len()));
+        let carried = RecordBatch::try_new_with_options(self.carried.clone(), carried, &options)
+            .map_err(|e| TableError::Asked { path: self.path.clone(), reason: e.to_string() })?;
+        let part = Part { ids, ra: part_ra, dec: part_dec, motion, carried, first: block.first.clone(), numbers };
+        if self.chosen.id.is_some() {
+            for row in 0..part.ids.len() {
+                self.ids.take(part.ids.value(row), &part.place(row), &mut self.report);
+            }
+        }
+        Ok(part)
+    }
+}
+
+impl Iterator for Positions {
+    type Item = Result<Part, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let block = match self.batches.next()? {
+            Ok(block) => block,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(self.part(&block))
+    }
+}
+
+/// The columns to carry: schema and places.
+fn carried(table: &Table, carry: &[Carried]) -> Result<(Arc<Schema>, Vec<usize>), TableError> {
+    let asked = |reason: String| TableError::Asked { path: table.path().to_owned(), reason };
+    let (mut fields, mut places): (Vec<Field>, Vec<usize>) = (Vec::new(), Vec::new());
+    for carried in carry {
+        let found = if carried.is_pattern() {
+            let pattern = glob::Pattern::new(&carried.column)
+                .map_err(|e| asked(format!("`{}` is no pattern of names: {e}", carried.column)))?;
+            // What is named one by one keeps its own name and unit.
+            let named = |name: &str| carry.iter().any(|other| !other.is_pattern() && other.column == name);
+            let columns = table.columns().iter().enumerate();
+            let found: Vec<usize> =
+                columns.filter(|(_, c)| pattern.matches(&c.name) && !named(&c.name)).map(|(i, _)| i).collect();
+            if found.is_empty() {
+                return Err(asked(format!("no column to carry is like `{}`; there are {}", carried.column, table.listed())));
+            }
+            found
+        } else {
+            vec![table.column(&carried.column)?]
+        };
+        for place in found {
+            if places.contains(&place) && carried.is_pattern() {
+                continue;
+            }
+            let column = &table.columns()[place];
+            let name = carried.rename.as_ref().unwrap_or(&column.name);
+            if fields.iter().any(|field| field.name() == name) {
+                return Err(asked(format!("two carried columns would be called `{name}`: give one another name with `as`")));
+            }
+            let unit = carried.unit.as_ref().or(column.unit.as_ref());
+            let about = unit.map(|unit| ("unit".to_owned(), unit.clone())).into_iter();
+            let about: std::collections::HashMap<String, String> =
+                about.chain(column.description.as_ref().map(|text| ("description".to_owned(), text.clone()))).collect();
+            fields.push(Field::new(name, column.data_type.clone(), true).with_metadata(about));
+            places.push(place);
+        }
+    }
+    Ok((Arc::new(Schema::new(fields)), places))
+}
+
+/// One coordinate of a block.
+enum Coordinate {
+    Numbers { values: Float64Array, factor: f64, what: &'static str },
+    Texts { values: StringArray, ra: bool, unit: Option<Unit> },
+}
+
+impl Coordinate {
+    fn of(array: &ArrayRef, ra: bool, unit: Option<Unit>) -> Result<Coordinate, String> {
+        if array.data_type() == &DataType::Utf8 {
+            return Ok(Coordinate::Texts { values: array.as_string::<i32>().clone(), ra, unit });
+        }
+        let numbers = cast(array, &DataType::Float64).map_err(|e| e.to_string())?;
+        let factor = match unit {
+            Some(Unit::Hours) if ra => 15.0,
+            Some(Unit::Rad) => 180.0 / std::f64::consts::PI,
+            _ => 1.0,
+        };
+        Ok(Coordinate::Numbers { values: numbers.as_primitive::<Float64Type>().clone(), factor, what: called(ra) })
+    }
+
+    fn is_number(&self) -> bool {
+        matches!(self, Coordinate::Numbers { .. })
+    }
+
+    /// Degrees.
+    fn at(&self, row: usize) -> Result<f64, String> {
+        match self {
+            Coordinate::Numbers { values, what, .. } if values.is_null(row) => Err(format!("it has no {what}")),
+            Coordinate::Numbers { values, factor, .. } => Ok(values.value(row) * factor),
+            Coordinate::Texts { values, ra, .. } if values.is_null(row) || values.value(row).trim().is_empty() => {
+                Err(format!("it has no {}", called(*ra)))
+            }
+            Coordinate::Texts { values, ra, unit } => {
+                let text = values.value(row);
+                let wrong =
+                    |why: &str| format!("{} `{}` cannot be read: {why}", called(*ra), super::cells::shown(text.as_bytes()));
+                let angle = angle::parse(text).map_err(wrong)?;
+                let hours = match (angle.letter, unit) {
+                    (Some(Letter::Hours), _) if !ra => return Err(wrong("a declination is not in hours")),
+                    (Some(Letter::Hours), Some(Unit::Deg | Unit::Rad)) => return Err(wrong("the unit is not hours")),
+                    (Some(Letter::Degrees), Some(Unit::Hours)) if *ra => return Err(wrong("the unit is hours")),
+                    (Some(letter), _) => letter == Letter::Hours,
+                    (None, Some(unit)) => *unit == Unit::Hours && *ra,
+                    (None, None) => angle.sexagesimal && *ra,
+                };
+                match unit {
+                    Some(Unit::Rad) if angle.sexagesimal => Err(wrong("the unit is radians")),
+                    Some(Unit::Rad) => Ok(angle.value.to_degrees()),
+                    _ => Ok(angle.value * if hours { 15.0 } else { 1.0 }),
+                }
+            }
+        }
+    }
+}
+
+fn called(ra: bool) -> &'static str {
+    if ra { "right ascension" } else { "declination" }
+}
+
+/// A position must be finite and on the sphere; right ascension may be given from -180 to 360.
+fn on_sphere(ra: f64, dec: f64) -> Result<(f64, f64), String> {
+    if !(-180.0..=360.0).contains(&ra) {
+        return Err(format!("right ascension {ra} is not between 0 and 360 degrees"));
+    }
+    if !(-90.0..=90.0).contains(&dec) {
+        return Err(format!("declination {dec} is not between -90 and 90 degrees"));
+    }
+    Ok((ra, dec))
+}
