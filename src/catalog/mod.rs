@@ -10,6 +10,7 @@ mod csv;
 mod error;
 mod hits;
 mod tree;
+pub mod zones;
 
 #[cfg(test)]
 mod tests;
