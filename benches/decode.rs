@@ -1,105 +1,130 @@
-//! Decoding a real ZTF packet: the compiled plan against apache-avro's values. Without packets it says so and measures
-//! nothing. `SKYSLUICE_DATA` names the folder that holds `alerts/ztf`.
+//! Decoding, side by side on the same packets: the compiled plan, arrow-avro, apache-avro (to its values, and through serde into
+//! structs), serde_avro_fast and fastavro. One thread, batches of 256 distinct packets of the simulator, mimalloc.
+//!
+//! Every row begins with what one message says once its schema is known: the bytes of one datum each. The plan's rows have a
+//! registry's frame of five bytes around it, and give all that the stage gives: columns, candidate view, row origins, dead
+//! letters. The rows `containers` have ZTF's whole containers, whose embedded schema is compared by the plan and parsed by
+//! apache-avro, as its reader does for every message. Dropping what was decoded is part of every row.
+//!
+//! Before anything is timed all decoders have to agree about some fields of every packet. After criterion's figures, which are
+//! one row after the other, comes a table of medians of rounds in which the rows take turns: that one is to be quoted.
+//! serde_avro_fast (a program beside this one, see there) and fastavro (with the Python of `SKYSLUICE_PYTHON`, or `python3`) are
+//! in the table where they can be run; they get the same datums in a file, and time themselves.
 
-use std::collections::BTreeMap;
-use std::hint::black_box;
-use std::path::PathBuf;
-use std::sync::Arc;
+#![allow(missing_docs, clippy::unwrap_used)]
 
-use apache_avro::{Reader, Schema};
-use arrow_buffer::Buffer;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use skysluice::alert::{Permit, RawBatch, RawMessage, Span, Token, TopicPartition, Transform};
-use skysluice::avro::Wanted;
-use skysluice::config::{FieldPath, Framing, MagnitudeUnit, Survey, TimeScale};
-use skysluice::decode::Decode;
+#[path = "decode/beside.rs"]
+mod beside;
+#[path = "decode/others.rs"]
+mod others;
+#[path = "decode/packets.rs"]
+mod packets;
+#[path = "decode/plan.rs"]
+mod plan;
+#[path = "decode/seen.rs"]
+mod seen;
+#[path = "decode/structs.rs"]
+mod structs;
 
-/// Messages in a batch: about 4 MiB of ZTF packets.
-const ALERTS: usize = 55;
+use std::time::{Duration, Instant};
 
-fn packet() -> Option<Vec<u8>> {
-    let data = std::env::var_os("SKYSLUICE_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let files = std::fs::read_dir(data.join("alerts/ztf")).ok()?;
-    let packets = files.filter_map(|file| std::fs::read(file.ok()?.path()).ok());
-    // The packet that is nearest to the one that the goals are stated for.
-    packets.min_by_key(|packet| packet.len().abs_diff(76_003))
+use criterion::{Criterion, Throughput};
+use packets::{ALERTS, Packets};
+use seen::Seen;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Rounds in which the rows take turns.
+const ROUNDS: usize = 21;
+
+/// One way of decoding all packets of a set.
+pub struct Row<'a> {
+    pub name: &'static str,
+    /// What it reads of every packet, to be held against the others; as much of it as it decodes.
+    pub seen: Vec<Seen>,
+    /// Decodes all packets and drops what comes out.
+    pub run: Box<dyn FnMut() + 'a>,
 }
 
-fn batch(packet: &[u8]) -> RawBatch {
-    let messages = (0..ALERTS)
-        .map(|i| RawMessage {
-            offset: i as i64,
-            payload: Some((i * packet.len()) as u32..((i + 1) * packet.len()) as u32),
-            ..RawMessage::default()
-        })
-        .collect();
-    RawBatch {
-        token: Token {
-            origin: Arc::new(TopicPartition { topic: "ztf".into(), partition: 0 }),
-            span: Span { start: 0, end: ALERTS as i64 },
-            generation: 0,
-        },
-        arena: Buffer::from_vec(packet.repeat(ALERTS)),
-        messages,
-        permit: Arc::new(Permit::unbounded()),
+fn rows(packets: &Packets) -> Vec<Row<'_>> {
+    let rows: Vec<Row<'_>> = plan::rows(packets).into_iter().chain(others::rows(packets)).collect();
+    for row in &rows {
+        agree(packets, row.name, &row.seen);
+    }
+    rows
+}
+
+/// Nobody may time nonsense.
+fn agree(packets: &Packets, name: &str, seen: &[Seen]) {
+    assert_eq!(seen.len(), packets.made.len(), "{}, {name}", packets.name);
+    for (seen, made) in seen.iter().zip(&packets.made) {
+        assert!(seen.is_part_of(made), "{}, {name}: {seen:?} is not {made:?}", packets.name);
     }
 }
 
-fn survey() -> Arc<Survey> {
-    let one = |text: &str| vec![FieldPath(text.split('.').map(str::to_owned).collect())];
-    Arc::new(Survey {
-        name: "ztf".to_owned(),
-        alert_id: one("candid"),
-        object_id: one("objectId"),
-        ra: one("candidate.ra"),
-        dec: one("candidate.dec"),
-        time: one("candidate.jd"),
-        time_scale: TimeScale::Jd,
-        magnitude: one("candidate.magpsf"),
-        magnitude_unit: MagnitudeUnit::Mag,
-        history: vec![],
-        cutouts: vec![],
-        solar_system: vec![],
-        none_texts: vec!["null".to_owned()],
-        none_numbers: vec![-999.0],
-        schemas: vec![],
-        fields: std::collections::BTreeMap::new(),
-        schema_ids: BTreeMap::new(),
-    })
-}
-
-fn decode(criterion: &mut Criterion) {
-    let Some(packet) = packet() else {
-        eprintln!("skipped: no ZTF packets (SKYSLUICE_DATA)");
-        return;
-    };
-    let mut group = criterion.benchmark_group(format!("ztf {} bytes, {ALERTS} a batch", packet.len()));
-    group.throughput(Throughput::Elements(ALERTS as u64)).sample_size(30);
-    let raw = batch(&packet);
-    let containers = Decode::new(&Framing::Container, survey(), Wanted::everything()).expect("a container needs no schema");
-    group.bench_function("plan, containers, full columns", |b| b.iter(|| black_box(containers.apply(&raw)).is_ok()));
-
-    let decoded = containers.apply(&raw).expect("a real packet decodes");
-    let part = &decoded.parts[0];
-    let datum = part.bytes(part.rows[0].datum).to_vec();
-    let framed = [&[0, 0, 0, 0, 1][..], &datum].concat();
-    let schemas = BTreeMap::from([(1, part.schema.json.clone())]);
-    let frames =
-        Decode::new(&Framing::Confluent(schemas), survey(), Wanted::everything()).expect("the schema has just been used");
-    let framed = batch(&framed);
-    group.bench_function("plan, frames, full columns", |b| b.iter(|| black_box(frames.apply(&framed)).is_ok()));
-
-    let schema = Schema::parse_str(&part.schema.json).expect("apache-avro reads ZTF's schema");
-    let reader = apache_avro::reader::datum::GenericDatumReader::builder(&schema).build().expect("the schema is whole");
-    group.bench_function("apache-avro, Value, schema parsed once", |b| {
-        b.iter(|| (0..ALERTS).for_each(|_| drop(black_box(reader.read_value(&mut &datum[..])))));
-    });
-    group.bench_function("apache-avro, Value, whole containers", |b| {
-        b.iter(|| (0..ALERTS).for_each(|_| Reader::new(&packet[..]).into_iter().for_each(|r| drop(black_box(r.last())))));
-    });
+fn criterion(criterion: &mut Criterion, packets: &Packets) {
+    let mut group = criterion.benchmark_group(packets.name);
+    group.throughput(Throughput::Elements(ALERTS as u64)).sample_size(10);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    for mut row in rows(packets) {
+        group.bench_function(row.name, |bencher| bencher.iter(&mut row.run));
+    }
     group.finish();
 }
 
-criterion_group!(benches, decode);
-criterion_main!(benches);
+/// Microseconds an alert of every row, the median of rounds in which they take turns.
+fn turns(packets: &Packets) -> Vec<(&'static str, f64)> {
+    let mut rows = rows(packets);
+    let mut times = vec![Vec::new(); rows.len()];
+    for _ in 0..ROUNDS {
+        for (row, times) in rows.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            (row.run)();
+            times.push(start.elapsed().as_secs_f64() * 1e6 / ALERTS as f64);
+        }
+    }
+    let median = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    rows.iter().map(|row| row.name).zip(times.into_iter().map(median)).collect()
+}
+
+fn table(packets: &Packets) {
+    let mut rows = turns(packets);
+    match beside::measure(packets) {
+        Ok(beside) => {
+            for (name, outcome) in beside {
+                match outcome {
+                    Ok((us, seen)) => {
+                        agree(packets, name, &seen);
+                        rows.push((name, us));
+                    }
+                    Err(reason) => eprintln!("{name} is left out: {reason}"),
+                }
+            }
+        }
+        Err(error) => eprintln!("programs beside this one are left out: {error}"),
+    }
+    let bytes = packets.datums().map(<[u8]>::len).sum::<usize>() / ALERTS;
+    println!("\n{}: {bytes} bytes a datum, {ALERTS} a batch, one thread, median of {ROUNDS} rounds in turn\n", packets.name);
+    println!("| {:44} | us an alert | times the plan |\n|{:-<46}|-------------|----------------|", "decoder", "");
+    let plan = rows[0].1;
+    for (name, us) in rows {
+        println!("| {name:44} | {us:11.2} | {:14.2} |", us / plan);
+    }
+}
+
+fn main() {
+    let all = Packets::all();
+    let mut bench = Criterion::default().configure_from_args();
+    for packets in &all {
+        criterion(&mut bench, packets);
+    }
+    bench.final_summary();
+    // `cargo test --benches` only wants to know whether it runs.
+    if !std::env::args().any(|argument| argument == "--test") {
+        all.iter().for_each(table);
+    }
+}

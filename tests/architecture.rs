@@ -312,7 +312,7 @@ fn pure_modules_read_no_clock_and_do_no_io() {
 
 #[test]
 fn files_are_short_say_what_they_are_for_and_do_not_panic() {
-    let all = ["src", "loadgen", "tests", "benches"].map(|folder| breaches_of_style(folder, &below(folder)));
+    let all = ["src", "fuzz", "loadgen", "tests", "benches"].map(|folder| breaches_of_style(folder, &below(folder)));
     none(&all.concat());
 }
 

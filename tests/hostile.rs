@@ -96,6 +96,9 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Fate)> {
     write_long(&mut million, 1_000_000);
     million.extend([2_u8; 1_000_000]);
     write_long(&mut million, 0);
+    let columns: Vec<Value> = (0..20).map(|i| json!({ "name": format!("h{i}"), "type": "double" })).collect();
+    let wide = json!(["null", { "type": "record", "name": "h", "fields": columns }]);
+    let wide = schema_of(&json!({ "type": "array", "items": wide }).to_string());
     let mut large = Vec::new();
     write_bytes(&mut large, &vec![0x5a; 20 << 20]);
     let mut endless = Vec::new();
@@ -141,7 +144,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("bytes left over", build(SCHEMA, "null", 1, &[&plain[..], &[0; 5]].concat()), Dead(&["left over"])),
         ("wrong branch", build(SCHEMA, "null", 1, &[&plain[..13], &[8], &plain[14..]].concat()), Dead(&["branch"])),
         ("text that is not UTF-8", alert(b"\xff\xfe", Some(1), JD, 10.0, 10.0), Dead(&["utf-8"])),
-        ("a million rows of history", build(&schema_of(r#"{"type":"array","items":"int"}"#), "null", 1, &million), Either),
+        ("a million rows of history", build(&schema_of(r#"{"type":"array","items":"int"}"#), "null", 1, &million), Row),
+        ("a million rows of a wide history", build(&wide, "null", 1, &million), Dead(&["more memory than is granted"])),
         ("20 MB", build(&schema_of(r#""bytes""#), "null", 1, &large), Either),
         ("three records", build(SCHEMA, "null", 3, &three), Row),
         ("id that is null", alert(b"a", None, JD, 10.0, 10.0), Flagged("no_id")),

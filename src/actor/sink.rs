@@ -100,7 +100,9 @@ impl SinkActor {
         }
         self.guarded(|parts| {
             parts.shell.injector.strike(stage, batch.span())?;
-            parts.sink.accept(batch)
+            parts.sink.accept(batch)?;
+            parts.shell.ledger.taken(parts.id, &batch.token);
+            Ok(())
         })
     }
 }

@@ -9,7 +9,8 @@ use crate::ledger::Ledger;
 
 /// How often the supervisor looks at signals and heartbeats when no event comes.
 const LOOK: Duration = Duration::from_millis(10);
-/// How long the batches on their way may take to reach the sinks before these are asked to seal all the same.
+/// How long the batches on their way may take to reach the sinks before these are asked to seal all the same: one of them may be
+/// held up, and the others need not wait for it.
 const ARRIVE: Duration = Duration::from_secs(2);
 /// How long a last commit may take.
 const COMMIT: Duration = Duration::from_secs(10);
@@ -149,7 +150,7 @@ fn watch(with: &Supervision, generation: &mut Generation, rebuilt: &mut u64) -> 
             generation.stop_reading();
         }
         if let Some(since) = ended {
-            if with.budget.used() == 0 || since.elapsed() > ARRIVE {
+            if with.ledger.under_way() == 0 || since.elapsed() > ARRIVE {
                 with.ledger.ask_seal(true);
             }
             if with.ledger.open(None) == 0 {

@@ -33,7 +33,8 @@ pub(super) const HEALPIX: &str = "healpix29";
 /// Order of the HEALPix cells of that field: the finest, 0.4 mas.
 const ORDER: u8 = 29;
 
-/// Rows of a page, at most: what a reader that looks for one place reads at least.
+/// Rows of a page of what is sought by, at most: what tells a reader that looks for one place where to read. Other columns have
+/// larger pages: small ones cost a head each and compress badly.
 const PAGE_ROWS: usize = 512;
 
 /// Distinct objects that the filter of a row group is made for; it has one row in a thousand wrong then.
@@ -192,7 +193,6 @@ fn properties(
     };
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("skysluice version {}", env!("CARGO_PKG_VERSION")))
-        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_compression(zstd)
@@ -206,7 +206,9 @@ fn properties(
         if column.max_rep_level() > 0 || matches!(content, Content::Bytes) {
             properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         } else if path.parts()[0] == OWN || is(&path, &sought) {
-            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+            properties = properties
+                .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
+                .set_column_data_page_row_count_limit(path.clone(), PAGE_ROWS);
         }
         if is(&path, &[&survey.object_id]) {
             properties = properties

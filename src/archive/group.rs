@@ -2,31 +2,36 @@
 //! cores.
 //!
 //! What is gathered are columns that point into the messages, so nothing is copied before it is encoded; a batch is held,
-//! with its share of the byte budget, until its row group is written. Column by column keeps the working set of a core small:
-//! one encoder and one compression context at a time.
+//! with its share of the byte budget, until its row group is written. Column by column, some hundred rows at a time, the
+//! working set stays in the caches of a core, and little memory is taken and given back.
 //!
 //! May depend on: arrow, parquet, rayon. **Invariant:** every row that was pushed is in the encoded group exactly once.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use arrow_select::interleave::interleave;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::ThreadPool;
-use rayon::prelude::*;
 
 use super::columns::{HEALPIX, OWN};
+use super::history::History;
 use super::stamps::Stamps;
 use crate::alert::Permit;
 use crate::durable::Staged;
+
+/// Rows that are gathered and encoded at a time.
+const ROWS: usize = 256;
 
 /// Rows that wait to become a row group.
 #[derive(Default)]
@@ -72,20 +77,44 @@ impl Group {
     /// When a column is not of its type.
     pub fn encode(&self, plan: &Plan<'_>, writers: Vec<ArrowColumnWriter>, pool: &ThreadPool) -> Result<Vec<Chunk>> {
         let order = self.order();
-        let mut leaves = plan.parquet.columns().iter().zip(writers);
-        let fields: Vec<_> = plan
-            .schema
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(index, field)| (index, field, leaves.by_ref().take(leaf_count(field.data_type())).collect::<Vec<_>>()))
-            .collect();
-        let encode = |(index, field, leaves): (usize, &Arc<Field>, Vec<Leaf<'_>>)| {
+        let mut leaves = plan.parquet.columns().iter().zip(writers).enumerate();
+        let mut work: Vec<Work<'_>> = Vec::with_capacity(plan.parquet.num_columns());
+        for (index, field) in plan.schema.fields().iter().enumerate() {
             let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-            let array = arrow_select::interleave::interleave(&arrays, &order)?;
-            encode_field(plan, field, &array, leaves)
-        };
-        let chunks: Vec<Vec<Chunk>> = pool.install(|| fields.into_par_iter().map(encode).collect::<Result<_>>())?;
+            let mut leaves = leaves.by_ref().take(leaf_count(field.data_type()));
+            if let Some(history) = History::of(field, &arrays, &order) {
+                let history = Arc::new(history);
+                work.extend(leaves.enumerate().map(|(number, (leaf, (_, writer)))| Work {
+                    leaf,
+                    weight: history.values(),
+                    task: Task::History(history.clone(), number, writer),
+                }));
+            } else if let Some((leaf, first)) = leaves.next() {
+                let weight = arrays.iter().map(|array| weight(*array)).sum();
+                let leaves = std::iter::once(first).chain(leaves.map(|(_, leaf)| leaf)).collect();
+                work.push(Work { leaf, weight, task: Task::Column(Column { field, arrays, leaves }) });
+            }
+        }
+        // The heaviest is begun first, or it would be left over for one core at the end.
+        work.sort_by_key(|work| Reverse(work.weight));
+        let (done, encoded) = crossbeam_channel::unbounded();
+        pool.in_place_scope_fifo(|scope| {
+            for work in work {
+                let (done, order) = (done.clone(), &order);
+                scope.spawn_fifo(move |_| {
+                    let chunks = match work.task {
+                        Task::History(history, number, writer) => history.encode(number, writer).map(|chunk| vec![chunk]),
+                        Task::Column(column) => column.encode(plan, order),
+                    };
+                    // The other end is there until all are done.
+                    let _ = done.send((work.leaf, chunks));
+                });
+            }
+        });
+        drop(done);
+        let mut chunks: Vec<(usize, Result<Vec<Chunk>>)> = encoded.iter().collect();
+        chunks.sort_by_key(|(leaf, _)| *leaf);
+        let chunks = chunks.into_iter().map(|(_, chunks)| chunks).collect::<Result<Vec<_>>>()?;
         Ok(chunks.into_iter().flatten().collect())
     }
 
@@ -108,24 +137,73 @@ impl Group {
 
 type Leaf<'a> = (&'a ColumnDescPtr, ArrowColumnWriter);
 
-fn encode_field(plan: &Plan<'_>, field: &Field, array: &ArrayRef, leaves: Vec<Leaf<'_>>) -> Result<Vec<Chunk>> {
-    let plain = |column: &ColumnDescPtr| plan.properties.compression(column.path()) == Compression::UNCOMPRESSED;
-    let mut types = Vec::with_capacity(leaves.len());
-    leaf_types(field.data_type(), &mut types);
-    // Levels of stamps are made with the others of their struct and dropped: they are one run.
-    let arrays = compute_leaves(field, array)?;
-    let work: Vec<_> = leaves.into_iter().zip(types).zip(arrays).collect();
-    work.into_par_iter()
-        .map(|(((column, mut writer), data_type), leaf)| {
-            if plain(column) && Stamps::suit(column, data_type) {
-                drop(writer);
-                let (stamps, close) = Stamps::lay_out(column, field, array)?;
-                return Ok(Chunk::Stamps(stamps, close));
+/// What one thread encodes at a time, begins with this leaf column of the file, and has about so many values.
+struct Work<'a> {
+    leaf: usize,
+    weight: usize,
+    task: Task<'a>,
+}
+
+enum Task<'a> {
+    /// One of the columns of a history, by its number.
+    History(Arc<History<'a>>, usize, ArrowColumnWriter),
+    Column(Column<'a>),
+}
+
+/// A column of the rows, with all of the batches.
+struct Column<'a> {
+    field: &'a Field,
+    arrays: Vec<&'a dyn Array>,
+    leaves: Vec<Leaf<'a>>,
+}
+
+impl Column<'_> {
+    fn encode(self, plan: &Plan<'_>, order: &[(usize, usize)]) -> Result<Vec<Chunk>> {
+        let mut types = Vec::with_capacity(self.leaves.len());
+        leaf_types(self.field.data_type(), &mut types);
+        let through = |column: &ColumnDescPtr, leaf: &DataType| {
+            plan.properties.compression(column.path()) == Compression::UNCOMPRESSED && Stamps::suit(column, leaf)
+        };
+        let stamps: Vec<bool> = self.leaves.iter().zip(&types).map(|((column, _), leaf)| through(column, leaf)).collect();
+        let mut laid_out = Vec::new();
+        if stamps.contains(&true) {
+            let whole = interleave(&self.arrays, order)?;
+            for ((column, _), _) in self.leaves.iter().zip(&stamps).filter(|(_, stamp)| **stamp) {
+                let (stamps, close) = Stamps::lay_out(column, self.field, &whole)?;
+                laid_out.push(Chunk::Stamps(stamps, close));
             }
-            writer.write(&leaf)?;
-            Ok(Chunk::Encoded(writer.close()?))
-        })
-        .collect()
+        }
+        let mut writers: Vec<ArrowColumnWriter> = self.leaves.into_iter().map(|(_, writer)| writer).collect();
+        if !stamps.iter().all(|stamp| *stamp) {
+            for rows in order.chunks(ROWS) {
+                // Levels of stamps are made with the others of their struct and dropped: they are one run.
+                let leaves = compute_leaves(self.field, &interleave(&self.arrays, rows)?)?;
+                for ((writer, leaf), _) in writers.iter_mut().zip(&leaves).zip(&stamps).filter(|(_, stamp)| !**stamp) {
+                    writer.write(leaf)?;
+                }
+            }
+        }
+        let mut laid_out = laid_out.into_iter();
+        let close = |(writer, stamp): (ArrowColumnWriter, &bool)| match stamp {
+            true => laid_out.next().ok_or_else(|| general("a column of cut-outs was not laid out")),
+            false => Ok(Chunk::Encoded(writer.close()?)),
+        };
+        writers.into_iter().zip(&stamps).map(close).collect()
+    }
+}
+
+fn general(what: &str) -> ParquetError {
+    ParquetError::General(what.to_owned())
+}
+
+/// Values of an array, those of its lists and fields counted one by one.
+fn weight(array: &dyn Array) -> usize {
+    match array.data_type() {
+        DataType::Struct(_) => array.as_struct().columns().iter().map(|column| weight(column)).sum(),
+        DataType::List(_) => weight(array.as_list::<i32>().values()),
+        DataType::Map(..) => array.as_map().entries().columns().iter().map(|column| weight(column)).sum(),
+        _ => array.len(),
+    }
 }
 
 impl Chunk {

@@ -35,6 +35,7 @@ mod folders;
 mod footer;
 mod format;
 mod group;
+mod history;
 mod hour;
 pub mod list;
 mod look;

@@ -11,7 +11,7 @@ use apache_avro::schema::{DecimalSchema, InnerDecimalSchema, Name, UuidSchema};
 use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::{DataType, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
 
-use super::plan::{Filler, Item, Layout, Op, Plan, Segment, Shape, Store, path};
+use super::plan::{Filler, Item, Layout, Op, Plan, Row, Segment, Shape, Store, path};
 use super::{AvroError, Kept, MAX_ALERT_BYTES, MAX_COLUMNS, MAX_DEPTH};
 
 /// What a row takes besides the columns of its schema, bytes: origin, verdict, flags, candidate view.
@@ -103,6 +103,18 @@ impl<'a> Compiler<'a> {
         self.ops.len() - 1
     }
 
+    /// As [`Compiler::push`], or into the operation before where that reads the neighbours of this field in the same manner.
+    fn push_field(&mut self, op: Op) {
+        let within = self.ops.len() > self.target as usize;
+        if let (Some(last), Some(owner)) = (self.ops.last_mut().filter(|_| within), self.owners.last())
+            && owner + last.fields() == self.at
+            && last.join(op)
+        {
+            return;
+        }
+        self.push(op);
+    }
+
     /// Where the next operation will be, to be jumped to.
     fn here(&mut self) -> u32 {
         self.target = self.ops.len() as u32;
@@ -175,11 +187,11 @@ impl<'a> Compiler<'a> {
             Schema::Null => {
                 Ok(Built { shape: Shape::Null, data_type: DataType::Null, nullable: true, least: 0, fillers: Vec::new() })
             }
-            Schema::Boolean => self.leaf(nulls, DataType::Boolean, Op::Boolean, Some(Op::MaybeBoolean)),
+            Schema::Boolean => self.plain(nulls, DataType::Boolean, Op::Boolean, Op::MaybeBoolean),
             Schema::Int => self.int(nulls, DataType::Int32),
             Schema::Long => self.long(nulls, DataType::Int64),
-            Schema::Float => self.leaf(nulls, DataType::Float32, Op::Float, Some(Op::MaybeFloat)),
-            Schema::Double => self.leaf(nulls, DataType::Float64, Op::Double, Some(Op::MaybeDouble)),
+            Schema::Float => self.plain(nulls, DataType::Float32, Op::Float, Op::MaybeFloat),
+            Schema::Double => self.plain(nulls, DataType::Float64, Op::Double, Op::MaybeDouble),
             Schema::Bytes | Schema::BigDecimal | Schema::Uuid(UuidSchema::Bytes) => self.bytes(nulls),
             Schema::String | Schema::Uuid(UuidSchema::String) => self.text(nulls),
             Schema::Date => self.int(nulls, DataType::Date32),
@@ -245,20 +257,31 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// A type whose neighbours are read together, and with their unions.
+    fn plain(
+        &mut self,
+        nulls: Nulls,
+        data_type: DataType,
+        op: fn(Row) -> Op,
+        maybe: fn(Row, u8) -> Op,
+    ) -> Result<Built, AvroError> {
+        self.leaf(nulls, data_type, |column| op(Row::one(column)), Some(maybe))
+    }
+
     fn int(&mut self, nulls: Nulls, data_type: DataType) -> Result<Built, AvroError> {
-        self.leaf(nulls, data_type, Op::Int, Some(Op::MaybeInt))
+        self.plain(nulls, data_type, Op::Int, Op::MaybeInt)
     }
 
     fn long(&mut self, nulls: Nulls, data_type: DataType) -> Result<Built, AvroError> {
-        self.leaf(nulls, data_type, Op::Long, Some(Op::MaybeLong))
+        self.plain(nulls, data_type, Op::Long, Op::MaybeLong)
     }
 
     fn bytes(&mut self, nulls: Nulls) -> Result<Built, AvroError> {
-        self.leaf(nulls, DataType::BinaryView, Op::Bytes, Some(Op::MaybeBytes))
+        self.plain(nulls, DataType::BinaryView, Op::Bytes, Op::MaybeBytes)
     }
 
     fn text(&mut self, nulls: Nulls) -> Result<Built, AvroError> {
-        self.leaf(nulls, DataType::Utf8View, Op::Text, Some(Op::MaybeText))
+        self.plain(nulls, DataType::Utf8View, Op::Text, Op::MaybeText)
     }
 
     fn size(&self, size: usize) -> Result<u32, AvroError> {
@@ -283,7 +306,7 @@ impl<'a> Compiler<'a> {
         nulls: Nulls,
         data_type: DataType,
         op: impl Fn(u32) -> Op,
-        maybe: Option<fn(u32, u8) -> Op>,
+        maybe: Option<fn(Row, u8) -> Op>,
     ) -> Result<Built, AvroError> {
         let scope = self.scope;
         let layout = &mut self.layout;
@@ -307,7 +330,7 @@ impl<'a> Compiler<'a> {
         let column = scopes.len() as u32 - 1;
         self.cost(bytes);
         let maybe = match (nulls, maybe) {
-            (Nulls::Branch(null_at), Some(maybe)) => Some(maybe(column, null_at)),
+            (Nulls::Branch(null_at), Some(maybe)) => Some(maybe(Row::one(column), null_at)),
             _ => None,
         };
         self.leaf_ops(nulls, data_type, store(column), op(column), maybe, least)
@@ -322,20 +345,16 @@ impl<'a> Compiler<'a> {
         maybe: Option<Op>,
         least: u64,
     ) -> Result<Built, AvroError> {
-        let fillers = vec![Filler::Value { store, null: nulls != Nulls::Never }];
+        let fillers = vec![Filler::Values { store, count: 1, null: nulls != Nulls::Never }];
         match (nulls, maybe) {
-            (_, Some(maybe)) => {
-                self.push(maybe);
-            }
+            (_, Some(maybe)) => self.push_field(maybe),
             (Nulls::Branch(null_at), None) => {
                 let filling = self.filling(&fillers)?;
                 let skip = self.here() + 2;
                 self.push(Op::Maybe { null_at, filling, skip });
                 self.push(op);
             }
-            _ => {
-                self.push(op);
-            }
+            _ => self.push_field(op),
         }
         Ok(Built { shape: Shape::Value(store), data_type, nullable: nulls != Nulls::Never, least, fillers })
     }
@@ -345,7 +364,13 @@ impl<'a> Compiler<'a> {
         if self.filled > 32 * MAX_COLUMNS {
             return Err(AvroError::TooManyColumns);
         }
-        self.fillings.push(fillers.into());
+        let mut joined: Vec<Filler> = Vec::new();
+        for filler in fillers {
+            if !joined.last_mut().is_some_and(|last| last.join(*filler)) {
+                joined.push(*filler);
+            }
+        }
+        self.fillings.push(joined.into());
         Ok(self.fillings.len() as u32 - 1)
     }
 }

@@ -11,7 +11,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, FixedSizeBinaryArray, GenericByteViewArray, ListArray, MapArray, NullArray,
     PrimitiveArray, RecordBatch, RecordBatchOptions, StructArray,
 };
-use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 use super::AlertSchema;
@@ -84,15 +84,14 @@ impl Columns {
     }
 
     fn null_marks(&mut self, marks: Option<u32>, length: usize) -> Option<NullBuffer> {
-        marks.and_then(|marks| nulls(std::mem::take(&mut self.marks[marks as usize].nulls), length))
+        marks.and_then(|marks| self.marks[marks as usize].nulls.take(length))
     }
 
     fn values(&mut self, store: Store, data_type: &DataType, buffers: &Arc<[Buffer]>) -> Result<ArrayRef, ArrowError> {
         Ok(match store {
             Store::Boolean(c) => {
-                let (values, positions) = self.booleans[c as usize].take();
-                let nulls = nulls(positions, values.len());
-                Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls))
+                let (values, nulls) = self.booleans[c as usize].take_bits();
+                Arc::new(BooleanArray::new(values, nulls))
             }
             Store::I32(c) => {
                 let column = &mut self.i32s[c as usize];
@@ -121,9 +120,7 @@ impl Columns {
             Store::F32(c) => Arc::new(primitive::<Float32Type>(&mut self.f32s[c as usize])?),
             Store::F64(c) => Arc::new(primitive::<Float64Type>(&mut self.f64s[c as usize])?),
             Store::View(c) => {
-                let (views, positions) = self.views[c as usize].take();
-                let nulls = nulls(positions, views.len());
-                let views = ScalarBuffer::from(views);
+                let (views, nulls) = self.views[c as usize].take();
                 match data_type {
                     DataType::Utf8View => {
                         Arc::new(GenericByteViewArray::<StringViewType>::try_new(views, buffers.clone(), nulls)?)
@@ -138,9 +135,8 @@ impl Columns {
             }
             Store::Fixed(c) => {
                 let column = &mut self.fixed[c as usize];
-                let (bytes, positions) = column.bytes.take();
-                let nulls = nulls(positions, bytes.len() / column.size);
-                Arc::new(FixedSizeBinaryArray::try_new(column.size as i32, Buffer::from_vec(bytes), nulls)?)
+                let (values, nulls) = column.take();
+                Arc::new(FixedSizeBinaryArray::try_new(column.size as i32, values, nulls)?)
             }
         })
     }
@@ -154,18 +150,6 @@ fn primitive<T: ArrowPrimitiveType>(column: &mut Column<T::Native>) -> Result<Pr
 where
     T::Native: Default,
 {
-    let (values, positions) = column.take();
-    let nulls = nulls(positions, values.len());
-    PrimitiveArray::try_new(ScalarBuffer::from(values), nulls)
-}
-
-fn nulls(positions: Vec<u32>, length: usize) -> Option<NullBuffer> {
-    if positions.is_empty() {
-        return None;
-    }
-    let mut bits = vec![0xffu8; length.div_ceil(8)];
-    for position in positions {
-        bits[position as usize / 8] &= !(1 << (position % 8));
-    }
-    Some(NullBuffer::new(BooleanBuffer::new(Buffer::from_vec(bits), 0, length)))
+    let (values, nulls) = column.take();
+    PrimitiveArray::try_new(values, nulls)
 }

@@ -25,6 +25,7 @@ mod resolve;
 mod run;
 mod schema;
 mod store;
+mod values;
 mod wanted;
 mod write;
 

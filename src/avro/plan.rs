@@ -3,19 +3,40 @@
 //! **Invariant:** the operations are flat; arrays and maps loop, unions jump forward. Every index in an operation is valid
 //! for the columns made by the same plan's layout.
 
+use std::ops::Range;
+
 use arrow_array::ArrayRef;
 use arrow_schema::Fields;
+
+/// Neighbouring fields of the same type: each has a column, and those are neighbours too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub first: u32,
+    pub count: u32,
+}
+
+impl Row {
+    pub fn one(column: u32) -> Row {
+        Row { first: column, count: 1 }
+    }
+
+    /// The columns, among those of their type.
+    #[inline(always)]
+    pub fn columns(self) -> Range<usize> {
+        self.first as usize..(self.first + self.count) as usize
+    }
+}
 
 /// One step of decoding. The numbers are indices into the columns of the type that the step appends to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
-    Boolean(u32),
-    Int(u32),
-    Long(u32),
-    Float(u32),
-    Double(u32),
-    Bytes(u32),
-    Text(u32),
+    Boolean(Row),
+    Int(Row),
+    Long(Row),
+    Float(Row),
+    Double(Row),
+    Bytes(Row),
+    Text(Row),
     Fixed(u32),
     Enum {
         column: u32,
@@ -31,13 +52,13 @@ pub(crate) enum Op {
     /// A fixed of no bytes.
     Empty(u32),
     /// The same in a union with null, whose branch is the second number: nine of ten fields of real alerts.
-    MaybeBoolean(u32, u8),
-    MaybeInt(u32, u8),
-    MaybeLong(u32, u8),
-    MaybeFloat(u32, u8),
-    MaybeDouble(u32, u8),
-    MaybeBytes(u32, u8),
-    MaybeText(u32, u8),
+    MaybeBoolean(Row, u8),
+    MaybeInt(Row, u8),
+    MaybeLong(Row, u8),
+    MaybeFloat(Row, u8),
+    MaybeDouble(Row, u8),
+    MaybeBytes(Row, u8),
+    MaybeText(Row, u8),
     /// A union with null of anything else: null fills the columns below and goes to `skip`.
     Maybe {
         null_at: u8,
@@ -101,6 +122,54 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// Takes the field behind into this step where it is of the same kind and its column is the next one.
+    pub fn join(&mut self, behind: Op) -> bool {
+        let (row, next) = match (self, behind) {
+            (Op::Boolean(row), Op::Boolean(next))
+            | (Op::Int(row), Op::Int(next))
+            | (Op::Long(row), Op::Long(next))
+            | (Op::Float(row), Op::Float(next))
+            | (Op::Double(row), Op::Double(next))
+            | (Op::Bytes(row), Op::Bytes(next))
+            | (Op::Text(row), Op::Text(next)) => (row, next),
+            (Op::MaybeBoolean(row, null), Op::MaybeBoolean(next, at))
+            | (Op::MaybeInt(row, null), Op::MaybeInt(next, at))
+            | (Op::MaybeLong(row, null), Op::MaybeLong(next, at))
+            | (Op::MaybeFloat(row, null), Op::MaybeFloat(next, at))
+            | (Op::MaybeDouble(row, null), Op::MaybeDouble(next, at))
+            | (Op::MaybeBytes(row, null), Op::MaybeBytes(next, at))
+            | (Op::MaybeText(row, null), Op::MaybeText(next, at))
+                if *null == at =>
+            {
+                (row, next)
+            }
+            _ => return false,
+        };
+        let neighbours = row.first + row.count == next.first;
+        if neighbours {
+            row.count += next.count;
+        }
+        neighbours
+    }
+
+    /// Fields that it reads.
+    pub fn fields(self) -> u32 {
+        self.row().map_or(1, |(row, _)| row.count)
+    }
+
+    /// The columns of the fields that it reads where they are several, as the store of the first one.
+    pub fn row(self) -> Option<(Row, Store)> {
+        Some(match self {
+            Op::Boolean(row) | Op::MaybeBoolean(row, _) => (row, Store::Boolean(row.first)),
+            Op::Int(row) | Op::MaybeInt(row, _) => (row, Store::I32(row.first)),
+            Op::Long(row) | Op::MaybeLong(row, _) => (row, Store::I64(row.first)),
+            Op::Float(row) | Op::MaybeFloat(row, _) => (row, Store::F32(row.first)),
+            Op::Double(row) | Op::MaybeDouble(row, _) => (row, Store::F64(row.first)),
+            Op::Bytes(row) | Op::MaybeBytes(row, _) | Op::Text(row) | Op::MaybeText(row, _) => (row, Store::View(row.first)),
+            _ => return None,
+        })
+    }
+
     /// Whether it only moves on in the datum.
     pub fn leaves_columns_alone(self) -> bool {
         matches!(
@@ -138,17 +207,38 @@ pub(crate) enum Store {
 /// What keeps a column as long as its neighbours when there is no value for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Filler {
-    Value {
-        store: Store,
-        null: bool,
-    },
+    /// A value in each of `count` columns, of which `store` is the first.
+    Values { store: Store, count: u32, null: bool },
     /// An empty list.
     List(u32),
     /// A null list or struct.
-    Mark {
-        marks: u32,
-        scope: u32,
-    },
+    Mark { marks: u32, scope: u32 },
+}
+
+impl Filler {
+    /// Takes the column behind into this one where it is filled alike.
+    pub fn join(&mut self, behind: Filler) -> bool {
+        let (Filler::Values { store, count, null }, Filler::Values { store: next, count: more, null: its }) = (self, behind)
+        else {
+            return false;
+        };
+        let neighbours = *null == its
+            && match (*store, next) {
+                (Store::Boolean(a), Store::Boolean(b))
+                | (Store::I32(a), Store::I32(b))
+                | (Store::I64(a), Store::I64(b))
+                | (Store::F32(a), Store::F32(b))
+                | (Store::F64(a), Store::F64(b))
+                | (Store::View(a), Store::View(b))
+                | (Store::I128(a), Store::I128(b))
+                | (Store::Fixed(a), Store::Fixed(b)) => a + *count == b,
+                _ => false,
+            };
+        if neighbours {
+            *count += more;
+        }
+        neighbours
+    }
 }
 
 /// How long an item of a list is.
@@ -196,7 +286,8 @@ pub(crate) struct Plan {
     pub ops: Vec<Op>,
     /// From this operation on there is nothing that is wanted.
     pub stop: u32,
-    /// The segment of the field that each operation belongs to, for messages.
+    /// The segment of the field that each operation belongs to, for messages; of the first where they are several, which have
+    /// segments one after the other.
     pub owners: Vec<u32>,
     pub segments: Vec<Segment>,
     pub tables: Vec<Box<[u32]>>,

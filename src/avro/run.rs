@@ -6,6 +6,7 @@ use super::columns::{Allowance, Columns, Frame};
 use super::cursor::Cursor;
 use super::error::{DatumError, Flaw};
 use super::plan::{Item, Op, Plan, path};
+use super::values;
 
 /// Where a datum is.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +42,9 @@ impl Columns {
             }
             Err(flaw) => {
                 // Nothing was begun where the plan has no operations.
-                let owner = plan.owners.get(pc.saturating_sub(1)).copied().unwrap_or_default();
+                let last = pc.saturating_sub(1);
+                let done = plan.ops.get(last).map_or(0, |op| self.fields_done(*op));
+                let owner = plan.owners.get(last).map_or(0, |owner| owner + done);
                 Err(DatumError { path: path(&plan.segments, owner), byte: cursor.at - start, flaw })
             }
         }
@@ -57,30 +60,28 @@ impl Columns {
         buffer: u32,
         left: &mut u64,
     ) -> Result<(), Flaw> {
-        macro_rules! maybe {
-            ($columns:ident, $column:expr, $null_at:expr, $value:expr) => {{
-                let column = &mut self.$columns[$column as usize];
-                if from.is_null($null_at)? { column.push_null() } else { column.push($value) }
-            }};
-        }
         charge(plan.record, 1, u64::MAX, left)?;
         while let Some(&op) = ops.get(*pc) {
             *pc += 1;
             match op {
-                Op::MaybeFloat(c, null) => maybe!(f32s, c, null, from.float()?),
-                Op::MaybeDouble(c, null) => maybe!(f64s, c, null, from.double()?),
-                Op::MaybeInt(c, null) => maybe!(i32s, c, null, from.int()?),
-                Op::MaybeLong(c, null) => maybe!(i64s, c, null, from.long()?),
-                Op::MaybeText(c, null) => maybe!(views, c, null, from.view::<true>(buffer)?),
-                Op::MaybeBytes(c, null) => maybe!(views, c, null, from.view::<false>(buffer)?),
-                Op::MaybeBoolean(c, null) => maybe!(booleans, c, null, from.boolean()?),
-                Op::Float(c) => self.f32s[c as usize].push(from.float()?),
-                Op::Double(c) => self.f64s[c as usize].push(from.double()?),
-                Op::Int(c) => self.i32s[c as usize].push(from.int()?),
-                Op::Long(c) => self.i64s[c as usize].push(from.long()?),
-                Op::Text(c) => self.views[c as usize].push(from.view::<true>(buffer)?),
-                Op::Bytes(c) => self.views[c as usize].push(from.view::<false>(buffer)?),
-                Op::Boolean(c) => self.booleans[c as usize].push(from.boolean()?),
+                Op::MaybeFloat(row, null) => values::maybe_floats(&mut self.f32s[row.columns()], from, null)?,
+                Op::MaybeDouble(row, null) => values::maybe_doubles(&mut self.f64s[row.columns()], from, null)?,
+                Op::MaybeBoolean(row, null) => values::maybe_booleans(&mut self.booleans[row.columns()], from, null)?,
+                Op::MaybeInt(row, null) => values::maybe(&mut self.i32s[row.columns()], from, null, Cursor::int)?,
+                Op::MaybeLong(row, null) => values::maybe(&mut self.i64s[row.columns()], from, null, Cursor::long)?,
+                Op::MaybeText(row, null) => {
+                    values::maybe(&mut self.views[row.columns()], from, null, |from| from.view::<true>(buffer))?;
+                }
+                Op::MaybeBytes(row, null) => {
+                    values::maybe(&mut self.views[row.columns()], from, null, |from| from.view::<false>(buffer))?;
+                }
+                Op::Float(row) => values::all(&mut self.f32s[row.columns()], from, Cursor::float)?,
+                Op::Double(row) => values::all(&mut self.f64s[row.columns()], from, Cursor::double)?,
+                Op::Boolean(row) => values::all(&mut self.booleans[row.columns()], from, Cursor::boolean)?,
+                Op::Int(row) => values::all(&mut self.i32s[row.columns()], from, Cursor::int)?,
+                Op::Long(row) => values::all(&mut self.i64s[row.columns()], from, Cursor::long)?,
+                Op::Text(row) => values::all(&mut self.views[row.columns()], from, |from| from.view::<true>(buffer))?,
+                Op::Bytes(row) => values::all(&mut self.views[row.columns()], from, |from| from.view::<false>(buffer))?,
                 Op::Next => {
                     let frame = self.frames.last_mut().expect("a plan has Next only behind the Array that pushed a frame");
                     self.lengths[frame.list as usize + 1] += 1;
@@ -204,6 +205,12 @@ impl Columns {
         }
         self.lengths[0] += 1;
         Ok(())
+    }
+
+    /// How many fields of an operation that failed were read.
+    #[cold]
+    fn fields_done(&self, op: Op) -> u32 {
+        op.row().map_or(0, |(row, first)| row.columns().take_while(|column| self.holds_more(first, *column)).count() as u32)
     }
 
     /// Ends a list.

@@ -92,6 +92,29 @@ fn column(records: &RecordBatch, path: &FieldPath) -> Result<Option<ArrayRef>, A
     }
 }
 
+/// A column of ids as texts.
+enum Texts {
+    /// As they are.
+    Views(StringViewArray),
+    /// Made from something else.
+    Other { texts: StringArray, number: bool },
+}
+
+impl Texts {
+    /// Those of the columns that can be texts.
+    fn of(columns: &[ArrayRef]) -> Result<Vec<Texts>, ArrowError> {
+        let able = columns.iter().filter(|c| arrow_cast::can_cast_types(c.data_type(), &DataType::Utf8));
+        let texts = able.map(|column| match column.as_string_view_opt() {
+            Some(views) => Ok(Texts::Views(views.clone())),
+            None => {
+                let texts = cast(column, &DataType::Utf8)?.as_string::<i32>().clone();
+                Ok(Texts::Other { texts, number: column.data_type().is_numeric() })
+            }
+        });
+        texts.collect()
+    }
+}
+
 /// Records with what tells where to look in them.
 pub(super) struct View<'a> {
     pub survey: &'a Survey,
@@ -134,34 +157,31 @@ impl View<'_> {
             let ids = (0..self.rows()).map(|row| columns.iter().find_map(|c| value(c, row).filter(there)));
             return Ok(Arc::new(ids.collect::<Int64Array>()));
         }
-        let texts = self.texts(&columns)?;
-        Ok(Arc::new(texts.into_iter().collect::<StringViewArray>()))
+        let texts = Texts::of(&columns)?;
+        Ok(Arc::new((0..self.rows()).map(|row| self.text(&texts, row)).collect::<StringViewArray>()))
     }
 
     fn object_id(&self) -> Result<ArrayRef, ArrowError> {
-        let texts = self.texts(&self.columns(&self.survey.object_id)?)?;
-        Ok(Arc::new(texts.into_iter().collect::<StringArray>()))
+        let texts = Texts::of(&self.columns(&self.survey.object_id)?)?;
+        Ok(Arc::new((0..self.rows()).map(|row| self.text(&texts, row)).collect::<StringArray>()))
     }
 
-    /// Ids as text, the first alternative that is there, row by row.
-    fn texts(&self, columns: &[ArrayRef]) -> Result<Vec<Option<String>>, ArrowError> {
-        let mut texts: Vec<Option<String>> = vec![None; self.rows()];
-        for column in columns.iter().filter(|c| arrow_cast::can_cast_types(c.data_type(), &DataType::Utf8)) {
-            let number = column.data_type().is_numeric();
-            let column = cast(column, &DataType::Utf8)?;
-            for (text, value) in texts.iter_mut().zip(column.as_string::<i32>()) {
-                let Some(value) = value.filter(|_| text.is_none()) else { continue };
-                let none = if number {
-                    value.parse().is_ok_and(|number| self.is_none_number(number))
-                } else {
-                    value.is_empty() || self.is_none_text(value)
-                };
-                if !none {
-                    *text = Some(value.to_owned());
-                }
+    /// An id as text: the first alternative that is there.
+    fn text<'a>(&self, columns: &'a [Texts], row: usize) -> Option<&'a str> {
+        columns.iter().find_map(|column| match column {
+            Texts::Views(texts) => {
+                let text = texts.is_valid(row).then(|| texts.value(row))?;
+                (!text.is_empty() && !self.is_none_text(text)).then_some(text)
             }
-        }
-        Ok(texts)
+            Texts::Other { texts, number } => {
+                let text = texts.is_valid(row).then(|| texts.value(row))?;
+                let none = match number {
+                    true => text.parse().is_ok_and(|number| self.is_none_number(number)),
+                    false => text.is_empty() || self.is_none_text(text),
+                };
+                (!none).then_some(text)
+            }
+        })
     }
 
     /// Right ascension and declination: both or none.

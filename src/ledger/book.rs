@@ -54,7 +54,9 @@ struct Open {
     end: i64,
     messages: u64,
     alerts: Option<u64>,
+    /// Sinks that have not acknowledged it, and those that have not even got it.
     waiting: u64,
+    coming: u64,
     handled: Handled,
     read: Instant,
     /// How old each message was when it was read, milliseconds; empty where that is not known.
@@ -75,6 +77,7 @@ pub struct Book {
     sinks: u64,
     partitions: HashMap<TopicPartition, Partition>,
     open: usize,
+    under_way: usize,
     latency: HashMap<SinkId, Latency>,
 }
 
@@ -87,6 +90,7 @@ impl Book {
             partition.open.clear();
         }
         self.open = 0;
+        self.under_way = 0;
     }
 
     /// A batch has been read, at the time `read`.
@@ -100,13 +104,33 @@ impl Book {
             messages,
             alerts: None,
             waiting: self.sinks,
+            coming: self.sinks,
             handled: Handled::default(),
             read,
             ages: Box::default(),
         };
-        if partition.open.insert(token.span.start, open).is_none() {
-            self.open += 1;
+        let came = usize::from(open.coming != 0);
+        match partition.open.insert(token.span.start, open) {
+            Some(old) => self.under_way -= usize::from(old.coming != 0),
+            None => self.open += 1,
         }
+        self.under_way += came;
+    }
+
+    /// The batch has reached `sink`, which may hold it for long before it acknowledges it.
+    pub fn taken(&mut self, sink: SinkId, token: &Token) {
+        let Some(open) = self.find(token) else { return };
+        let was = open.coming;
+        open.coming &= !(1 << sink.0);
+        if was != 0 && open.coming == 0 {
+            self.under_way -= 1;
+        }
+    }
+
+    /// Batches that have not reached every sink yet.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way
     }
 
     /// Says how old each message of a batch was when it was read, milliseconds: latency counts from when they were sent.
@@ -149,6 +173,7 @@ impl Book {
 
     /// All that `sink` does for the batch is durable. Returns whether a watermark moved.
     pub fn acknowledge(&mut self, sink: SinkId, token: &Token, handled: Handled) -> bool {
+        self.taken(sink, token);
         let Some(open) = self.find(token) else { return false };
         open.waiting &= !(1 << sink.0);
         open.handled.archived += handled.archived;
@@ -252,6 +277,28 @@ mod tests {
 
     const ARCHIVE: SinkId = SinkId(0);
     const PUBLISH: SinkId = SinkId(1);
+
+    #[test]
+    fn a_batch_is_under_way_until_every_sink_has_it() {
+        let mut book = Book::default();
+        book.start_generation(1, &[ARCHIVE, PUBLISH]);
+        for (start, end) in [(0, 10), (10, 20)] {
+            begin(&mut book, &token(start, end, 1), 10);
+        }
+        assert_eq!(book.under_way(), 2);
+        book.taken(ARCHIVE, &token(0, 10, 1));
+        book.taken(ARCHIVE, &token(0, 10, 1));
+        assert_eq!(book.under_way(), 2);
+        book.acknowledge(PUBLISH, &token(0, 10, 1), Handled::default());
+        assert_eq!((book.under_way(), book.open(None)), (1, 2));
+        // Read again with another cut, after the partition was given away.
+        begin(&mut book, &token(10, 15, 1), 5);
+        book.taken(ARCHIVE, &token(10, 20, 1));
+        book.taken(PUBLISH, &token(10, 20, 1));
+        assert_eq!(book.under_way(), 1);
+        book.start_generation(2, &[ARCHIVE]);
+        assert_eq!(book.under_way(), 0);
+    }
 
     #[test]
     fn a_watermark_waits_for_every_sink_and_for_every_earlier_batch() {

@@ -66,6 +66,17 @@ impl Ledger {
         self.book().bury(token, dead);
     }
 
+    /// See [`Book::taken`].
+    pub fn taken(&self, sink: SinkId, token: &Token) {
+        self.book().taken(sink, token);
+    }
+
+    /// See [`Book::under_way`].
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.book().under_way()
+    }
+
     /// See [`Book::acknowledge`].
     pub fn acknowledge(&self, sink: SinkId, token: &Token, handled: Handled) {
         if self.book().acknowledge(sink, token, handled) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::alert::{DeadLetter, Fault, LetterBox};
+use crate::avro::{AlertSchema, embedded_schema};
 use crate::durable::{self, DurableError, Staged, name_part};
 
 /// The schema of a letter.
@@ -99,6 +100,14 @@ pub enum LetterError {
         /// Why.
         source: std::io::Error,
     },
+    /// Not a container, or one whose schema is not as simple as that of letters.
+    #[error("{} is not a container of dead letters: {why}; move it away", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
     /// Not an Avro container of letters.
     #[error("{} is not a container of dead letters: {source}; move it away", path.display())]
     Avro {
@@ -112,7 +121,7 @@ pub enum LetterError {
 impl From<LetterError> for Fault {
     fn from(error: LetterError) -> Fault {
         match error {
-            LetterError::Avro { .. } => Fault::defect(error.to_string()),
+            LetterError::Avro { .. } | LetterError::Foreign { .. } => Fault::defect(error.to_string()),
             LetterError::Durable(_) | LetterError::Read { .. } => Fault::environment(error.to_string()),
         }
     }
@@ -174,7 +183,10 @@ impl LetterBox for FolderLetters {
 }
 
 /// One container. The synchronisation marker is a hash of the letters, so that equal letters make equal files.
-pub(super) fn encode(letters: &[StoredLetter]) -> Result<Vec<u8>, apache_avro::Error> {
+///
+/// # Errors
+/// None that is known: what a letter holds can be written.
+pub fn encode(letters: &[StoredLetter]) -> Result<Vec<u8>, apache_avro::Error> {
     let mut hash = Xxh3::new();
     for letter in letters {
         hash.update(&letter.offset.to_le_bytes());
@@ -194,9 +206,22 @@ pub(super) fn encode(letters: &[StoredLetter]) -> Result<Vec<u8>, apache_avro::E
 /// # Errors
 /// When the file can't be read or is no container of letters.
 pub fn read_file(path: &Path) -> Result<Vec<StoredLetter>, LetterError> {
-    let file = fs::File::open(path).map_err(|source| LetterError::Read { path: path.to_path_buf(), source })?;
+    let bytes = fs::read(path).map_err(|source| LetterError::Read { path: path.to_path_buf(), source })?;
+    decode(&bytes, path)
+}
+
+/// The letters in the bytes of one container, whoever wrote it. `path` is what errors name.
+///
+/// # Errors
+/// When they are no container of letters.
+pub fn decode(container: &[u8], path: &Path) -> Result<Vec<StoredLetter>, LetterError> {
+    // apache-avro recurses as deep as the writer's schema and the data say, which only a foreign file makes deep.
+    let written = embedded_schema(container).map_err(|error| error.to_string());
+    written
+        .and_then(|json| AlertSchema::parse(json).map_err(|error| error.to_string()))
+        .map_err(|why| LetterError::Foreign { path: path.to_path_buf(), why })?;
     let failed = |source: apache_avro::Error| LetterError::Avro { path: path.to_path_buf(), source: source.into() };
-    let reader = Reader::builder(std::io::BufReader::new(file)).reader_schema(&LETTER).build().map_err(failed)?;
+    let reader = Reader::builder(container).reader_schema(&LETTER).build().map_err(failed)?;
     reader.map(|value| apache_avro::from_value(&value.map_err(failed)?).map_err(failed)).collect()
 }
 
@@ -291,5 +316,43 @@ mod tests {
         let fault = Fault::from(FolderLetters::open(&path).unwrap_err());
         assert_eq!(fault.kind, crate::alert::FaultKind::Environment);
         assert!(fault.message.contains("dead"), "{fault}");
+    }
+
+    #[test]
+    fn a_foreign_container_is_refused_whatever_is_in_it() {
+        use crate::avro::{container_start, write_block_start};
+        let foreign = |json: &str, block: &[u8]| {
+            let mut bytes = container_start(&[("avro.schema", json), ("avro.codec", "null")], &[7; 16]);
+            write_block_start(&mut bytes, 1, block.len());
+            bytes.extend([block, &[7; 16]].concat());
+            decode(&bytes, Path::new("x.avro")).unwrap_err().to_string()
+        };
+        // A million levels, one byte each: whoever follows them with a stack of 8 MB is dead.
+        let list = r#"{"type":"record","name":"letter","fields":[{"name":"topic","type":["null","letter"]}]}"#;
+        let told = foreign(list, &[&vec![2; 1 << 20][..], &[0]].concat());
+        assert_eq!(
+            told,
+            "x.avro is not a container of dead letters: the record letter holds itself: recursive types cannot be turned into \
+             columns; move it away"
+        );
+        let deep = format!("{}\"int\"{}", r#"{"type":"array","items":"#.repeat(10_000), "}".repeat(10_000));
+        assert!(foreign(&deep, &[0]).contains("nested deeper than 64 levels"));
+        let other = r#"{"type":"record","name":"other","fields":[{"name":"topic","type":"string"}]}"#;
+        assert!(foreign(other, b"\x02x").contains("is not a container of dead letters"));
+        let told = decode(b"PAR1", Path::new("x.avro")).unwrap_err().to_string();
+        assert!(told.contains("does not begin with 'Obj\\x01'"), "{told}");
+    }
+
+    #[test]
+    fn letters_cut_off_anywhere_are_an_error_or_fewer_letters() {
+        let letters: Vec<StoredLetter> = (0..3).map(|i| StoredLetter::from(&letter("ztf", i, Some(b"x")))).collect();
+        let bytes = encode(&letters).unwrap();
+        for end in 0..bytes.len() {
+            match decode(&bytes[..end], Path::new("x.avro")) {
+                Ok(fewer) => assert!(letters.starts_with(&fewer) && fewer.is_empty(), "cut at {end}"),
+                Err(error) => assert!(error.to_string().starts_with("x.avro is not a container"), "{error}"),
+            }
+        }
+        assert_eq!(decode(&bytes, Path::new("x.avro")).unwrap(), letters);
     }
 }

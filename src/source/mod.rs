@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use kafka::{NewestError, newest};
-pub use letters::{Extent, LetterTopic, TopicLetter};
+pub use letters::{Extent, LetterTopic, TopicLetter, letter_of_headers};
 
 use crate::alert::{Budget, Fault, Gate, Source};
 use crate::config::{self, BatchLimits};

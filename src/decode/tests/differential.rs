@@ -27,12 +27,16 @@ impl Schemas {
 
     fn record(&mut self, depth: usize, fields: usize) -> Json {
         let name = self.name();
-        let fields: Vec<_> = (0..fields)
-            .map(|_| {
-                let name = self.name();
-                json!({"name": name, "type": self.any(depth, true), "default": "of the wrong type"})
-            })
-            .collect();
+        let mut kept: Vec<Json> = Vec::new();
+        for _ in 0..fields {
+            // Neighbours of one type are read together. A type with a name can't be written twice.
+            let kind = self.any(depth, true);
+            let copies = if kind.to_string().contains("\"name\"") { 1 } else { [1, 1, 2, 5][self.dice.below(4)] };
+            for _ in 0..copies {
+                kept.push(json!({"name": self.name(), "type": kind, "default": "of the wrong type"}));
+            }
+        }
+        let fields = kept;
         self.known.push(name.clone());
         json!({"type": "record", "name": name, "fields": fields})
     }

@@ -127,6 +127,23 @@ fn items_of_no_bytes_cannot_take_memory_without_end() {
 }
 
 #[test]
+fn a_million_rows_of_history_are_rows_or_told_to_be_too_many() {
+    let narrow = bare(&record(json!({"type": "array", "items": "int"})));
+    let payload = [long(1_000_000), vec![2; 1_000_000], long(0)].concat();
+    let decoded = narrow.apply(&batch(&[&payload])).unwrap();
+    assert_eq!(decoded.parts[0].records.column(0).as_list::<i32>().value_length(0), 1_000_000);
+
+    let fields: Vec<_> = (0..20).map(|i| json!({"name": format!("h{i}"), "type": "double"})).collect();
+    let history = json!(["null", {"type": "record", "name": "h", "fields": fields}]);
+    let wide = bare(&record(json!({"type": "array", "items": history})));
+    let told = refused(&wide, &payload);
+    assert!(told.contains("field f, byte 3 of the datum: the alert would take more memory than is granted to one"), "{told}");
+    let few = [long(2), vec![0; 2], long(0)].concat();
+    let decoded = wide.apply(&batch(&[&few, &payload, &few])).unwrap();
+    assert_eq!((decoded.rows(), decoded.letters.len()), (2, 1));
+}
+
+#[test]
 fn many_greedy_alerts_cannot_take_more_than_the_batch_is_granted() {
     let decode = bare(&record(json!({"type": "array", "items": "null"})));
     let greedy = [long(1 << 21), long(0)].concat();
@@ -165,6 +182,41 @@ fn values_that_no_writer_writes_are_refused() {
     let sized_block = [long(-2), long(2), long(5), long(6), long(0)].concat();
     let decoded = bare(&record(json!({"type": "array", "items": "int"}))).apply(&batch(&[sized_block])).unwrap();
     assert_eq!(decoded.parts[0].records.column(0).as_list::<i32>().value_length(0), 2);
+}
+
+#[test]
+fn of_neighbours_that_are_read_together_the_one_that_fails_is_named() {
+    let kinds = ["boolean", "int", "long", "float", "double", "bytes", "string"];
+    let encoded = |kind: &str| match kind {
+        "boolean" => vec![1],
+        "float" => vec![0; 4],
+        "double" => vec![0; 8],
+        "bytes" | "string" => sized(b"text"),
+        _ => long(70),
+    };
+    for kind in kinds {
+        for nullable in [false, true] {
+            let field = |name: &str| json!({"name": name, "type": if nullable { json!(["null", kind]) } else { json!(kind) }});
+            let fields = ["a", "b", "c"].map(field);
+            let items = json!({"type": "record", "name": "i", "fields": fields});
+            let around = json!([{"name": "l", "type": {"type": "array", "items": items}}, field("d"), field("e")]);
+            let decode = bare(&json!({"type": "record", "name": "r", "fields": around}).to_string());
+            let one = [if nullable { long(1) } else { Vec::new() }, encoded(kind)].concat();
+            let whole = [&long(2)[..], &one.repeat(6), &long(0), &one.repeat(2)].concat();
+            decode.apply(&batch(&[&whole])).unwrap().parts[0].records.column(0).to_data().validate_full().unwrap();
+            // Fields of the second item, and those behind the list, whose end is one byte.
+            let starts = [3, 4, 5, 6, 7].map(|n| 1 + n * one.len() + usize::from(n > 5));
+            for (name, at) in ["l.item.a", "l.item.b", "l.item.c", "d", "e"].into_iter().zip(starts) {
+                let told = match (nullable, name.starts_with('l')) {
+                    (true, _) => refused(&decode, [&whole[..at], &[14], &whole[at + 1..]].concat()),
+                    (false, false) => refused(&decode, &whole[..at + one.len() - 1]),
+                    // The number of items is held against the bytes that are left before one is read.
+                    (false, true) => continue,
+                };
+                assert!(told.contains(&format!("field {name},")), "{kind} {nullable} {name}: {told}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::alert::{Fault, Polled, RawMessage, Source, TopicPartition};
 use crate::config::{BatchLimits, LetterPlace, LettersSource};
 use crate::letters::{StoredLetter, read_file};
 
-pub use topic::{Extent, LetterTopic, TopicLetter};
+pub use topic::{Extent, LetterTopic, TopicLetter, letter_of_headers};
 
 /// Gives letters.
 pub(super) struct Letters {

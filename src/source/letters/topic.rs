@@ -247,7 +247,7 @@ fn refused(error: &KafkaError) -> Fault {
 fn letter(message: &BorrowedMessage<'_>) -> TopicLetter {
     let all = message.headers().map_or_else(Vec::new, headers);
     let (partition, offset) = (message.partition(), message.offset());
-    let parsed = parse(all, message.timestamp().to_millis());
+    let parsed = letter_of_headers(all, message.timestamp().to_millis());
     let (letter, omitted) = parsed.map_or((None, None), |(mut letter, omitted)| {
         letter.key = message.key().map(<[u8]>::to_vec);
         letter.payload = message.payload().map(<[u8]>::to_vec);
@@ -257,8 +257,10 @@ fn letter(message: &BorrowedMessage<'_>) -> TopicLetter {
 }
 
 /// A letter without key and payload, and the bytes that were left out of it. Ours are the headers from the last
-/// `skysluice.stage` on: the message may have come from another pipeline, with headers of that one.
-fn parse(mut all: Vec<Header>, time: Option<i64>) -> Option<(StoredLetter, Option<u64>)> {
+/// `skysluice.stage` on: the message may have come from another pipeline, with headers of that one. `time` is that of the message
+/// in the topic of letters, milliseconds since 1970, UTC. `None` for a message that is no letter.
+#[must_use]
+pub fn letter_of_headers(mut all: Vec<Header>, time: Option<i64>) -> Option<(StoredLetter, Option<u64>)> {
     let own = all.split_off(all.iter().rposition(|(name, _)| name == "skysluice.stage")?);
     let text = |name: &str| {
         let value = own.iter().find(|(n, _)| n == name)?.1.as_deref();
@@ -306,7 +308,7 @@ mod tests {
     fn headers_of_the_message_stay_apart_from_ours() {
         // The message was published by another pipeline, died there, and was sent on.
         let theirs = [("skysluice.stage", "publish"), ("skysluice.topic", "elsewhere"), ("x", "y")];
-        let (letter, omitted) = parse(all(&[&theirs[..], &OURS].concat()), Some(5)).unwrap();
+        let (letter, omitted) = letter_of_headers(all(&[&theirs[..], &OURS].concat()), Some(5)).unwrap();
         assert_eq!((letter.topic.as_str(), letter.partition, letter.offset, letter.record), ("ztf", 3, 17, None));
         assert_eq!((letter.stage.as_str(), letter.reason.as_str()), ("decode", "cut short"));
         assert_eq!((letter.timestamp, omitted), (Some(1_700_000_000_000), None));
@@ -317,15 +319,15 @@ mod tests {
     #[test]
     fn a_message_without_time_has_none_and_older_letters_take_that_of_the_topic() {
         let mut ours = all(&OURS[..5]);
-        assert_eq!(parse(ours.clone(), Some(5)).unwrap().0.timestamp, Some(5));
+        assert_eq!(letter_of_headers(ours.clone(), Some(5)).unwrap().0.timestamp, Some(5));
         ours.extend(all(&[("skysluice.timestamp", "none"), ("skysluice.record", "2"), ("skysluice.omitted", "99")]));
-        let (letter, omitted) = parse(ours, Some(5)).unwrap();
+        let (letter, omitted) = letter_of_headers(ours, Some(5)).unwrap();
         assert_eq!((letter.timestamp, letter.record, omitted), (None, Some(2), Some(99)));
     }
 
     #[test]
     fn what_is_no_letter_is_none() {
-        assert!(parse(all(&[("skysluice.topic", "ztf")]), None).is_none());
-        assert!(parse(all(&[("skysluice.stage", "decode"), ("skysluice.offset", "x")]), None).is_none());
+        assert!(letter_of_headers(all(&[("skysluice.topic", "ztf")]), None).is_none());
+        assert!(letter_of_headers(all(&[("skysluice.stage", "decode"), ("skysluice.offset", "x")]), None).is_none());
     }
 }
