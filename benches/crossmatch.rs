@@ -4,8 +4,9 @@
 //! Times are those that the thread had a processor, not those of the wall clock.
 //!
 //! Catalogues: `uniform`, and `galactic` (35 % uniform, 45 % disc, 15 % bulge, 5 % clusters), of 1e6 and 1e7 sources, and of
-//! `SKYSLUICE_BENCH_SOURCES` more (5e7 takes 8 GB of memory and some minutes). Queries: `random` over the sky, a ZTF `exposure` (1,000 alerts
-//! in 6.9 degrees), an LSST `visit` (10,000 in 1.75 degrees). So many different ones that caches do not hold what they touch.
+//! `SKYSLUICE_BENCH_SOURCES` more (5e7 takes 8 GB of memory and some minutes). Queries: `random` over the sky, a ZTF `exposure`
+//! (1,000 alerts in 6.9 degrees), an LSST `visit` (10,000 in 1.75 degrees). So many different ones that caches do not hold what
+//! they touch.
 
 use std::hint::black_box;
 use std::path::Path;
