@@ -34,10 +34,10 @@ mkdir -p "$work/bin" "$findings"
 
 # What makes the seeds is built plainly: it has no libFuzzer in it, which the instruments report to.
 cargo build --locked -p skysluice-fuzz --bin fuzz-seeds
-cp "$target_dir/debug/fuzz-seeds" "$work/bin/"
+cp --remove-destination "$target_dir/debug/fuzz-seeds" "$work/bin/"
 # The instrumented binaries take the place of the plain ones, so they are copied away.
 RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/instrument.sh cargo build --locked -p skysluice-fuzz "${all[@]/#/--bin=fuzz-}"
-cp "${all[@]/#/$target_dir/debug/fuzz-}" "$work/bin/"
+cp --remove-destination "${all[@]/#/$target_dir/debug/fuzz-}" "$work/bin/"
 rm -rf "$work/seeds"
 "$work/bin/fuzz-seeds" "$work/seeds"
 

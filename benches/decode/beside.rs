@@ -29,7 +29,7 @@ pub fn measure(packets: &Packets) -> std::io::Result<Vec<(&'static str, Outcome)
     fast.args(["run", "--quiet", "--release", "--locked", "--manifest-path"]).arg(benches.join("serde_avro_fast/Cargo.toml"));
     fast.arg("--");
     let mut python = Command::new(variable("SKYSLUICE_PYTHON", "python3"));
-    python.arg(benches.join("fastavro.py"));
+    python.arg(benches.join("decode_fastavro.py"));
     let survey = if packets.is_ztf { "ztf" } else { "lsst" };
     let ran = [("serde_avro_fast, structs that borrow", fast), ("fastavro, dictionaries (Python)", python)];
     Ok(ran.map(|(name, mut command)| (name, run(command.arg(survey).arg(folder.path())))).into())

@@ -5,14 +5,15 @@
 
 #![allow(non_snake_case, dead_code)]
 
+// apache-avro asks that a struct is called as its record.
 macro_rules! records {
-    ($($name:ident<$($generic:ident),*> { $($type:ty: $($field:ident)+;)+ })+) => {
-        $(#[derive(serde::Deserialize)] pub struct $name<$($generic),*> { $($(pub $field: $type,)+)+ })+
+    ($($name:ident<$($generic:ident),*> = $record:literal { $($type:ty: $($field:ident)+;)+ })+) => {
+        $(#[derive(serde::Deserialize)] #[serde(rename = $record)] pub struct $name<$($generic),*> { $($(pub $field: $type,)+)+ })+
     };
 }
 
 records! {
-    ZtfCandidate<T> {
+    ZtfCandidate<T> = "candidate" {
         f64: jd ra dec ranr decnr jdstartref jdendref;
         i32: fid programid ndethist ncovhist nmtchps nframesref nmatches;
         i64: pid candid rfid;
@@ -28,7 +29,7 @@ records! {
         f32: magpsf sigmapsf;
         Option<f64>: jdstarthist jdendhist scorr;
     }
-    ZtfPrvCandidate<T> {
+    ZtfPrvCandidate<T> = "prv_candidate" {
         f64: jd;
         i32: fid programid;
         i64: pid;
@@ -41,7 +42,7 @@ records! {
         Option<f64>: ra dec ranr decnr scorr;
         T: rbversion;
     }
-    ZtfFpHist<T> {
+    ZtfFpHist<T> = "fp_hist" {
         Option<i32>: field rcid;
         i32: fid programid;
         i64: pid rfid;
@@ -50,11 +51,11 @@ records! {
         f64: jd ranr decnr;
         Option<T>: procstatus;
     }
-    ZtfCutout<T, B> {
+    ZtfCutout<T, B> = "cutout" {
         T: fileName;
         B: stampData;
     }
-    ZtfAlert<T, B> {
+    ZtfAlert<T, B> = "alert" {
         T: schemavsn publisher objectId;
         i64: candid;
         ZtfCandidate<T>: candidate;
@@ -62,7 +63,7 @@ records! {
         Option<Vec<ZtfFpHist<T>>>: fp_hists;
         Option<ZtfCutout<T, B>>: cutoutScience cutoutTemplate cutoutDifference;
     }
-    LsstDiaSource<T> {
+    LsstDiaSource<T> = "diaSource" {
         i64: diaSourceId visit;
         i32: detector psfNdata trailNdata dipoleNdata bboxSize;
         Option<i64>: diaObjectId ssObjectId parentDiaSourceId;
@@ -83,7 +84,7 @@ records! {
         Option<f64>: trailRa trailDec timeWithdrawnMjdTai;
         Option<T>: band;
     }
-    LsstDiaForcedSource<T> {
+    LsstDiaForcedSource<T> = "diaForcedSource" {
         i64: diaForcedSourceId diaObjectId visit;
         f64: ra dec midpointMjdTai timeProcessedMjdTai;
         i32: detector;
@@ -91,7 +92,7 @@ records! {
         Option<T>: band;
         Option<f64>: timeWithdrawnMjdTai;
     }
-    LsstDiaObject<> {
+    LsstDiaObject<> = "diaObject" {
         i64: diaObjectId;
         f64: validityStartMjdTai ra dec;
         Option<f32>: raErr decErr ra_dec_Cov u_psfFluxMean u_psfFluxMeanErr u_psfFluxSigma u_fpFluxMean u_fpFluxMeanErr
@@ -108,7 +109,7 @@ records! {
         i32: u_psfFluxNdata g_psfFluxNdata r_psfFluxNdata i_psfFluxNdata z_psfFluxNdata y_psfFluxNdata nDiaSources;
         Option<f64>: firstDiaSourceMjdTai lastDiaSourceMjdTai;
     }
-    LsstSsSource<T> {
+    LsstSsSource<T> = "ssSource" {
         i64: diaSourceId ssObjectId;
         Option<T>: designation;
         f64: eclLambda eclBeta galLon galLat;
@@ -118,7 +119,7 @@ records! {
         Option<f64>: ephRa ephDec ephOffsetRa ephOffsetDec;
         Option<i32>: diaDistanceRank;
     }
-    LsstMpcOrbits<T> {
+    LsstMpcOrbits<T> = "mpc_orbits" {
         i32: id;
         T: designation packed_primary_provisional_designation unpacked_primary_provisional_designation;
         Option<T>: mpc_orb_jsonb;
@@ -129,7 +130,7 @@ records! {
             a3_unc dt_unc mean_anomaly_unc period_unc mean_motion_unc epoch_mjd h g not_normalized_rms normalized_rms
             earth_moid;
     }
-    LsstAlert<T, B> {
+    LsstAlert<T, B> = "alert" {
         i64: diaSourceId;
         Option<T>: observation_reason target_name;
         LsstDiaSource<T>: diaSource;

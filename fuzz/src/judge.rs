@@ -19,9 +19,15 @@ use arrow_schema::DataType;
 const JUDGE_BYTES: usize = 64 << 20;
 
 /// Reasons for which we refuse what apache-avro may take: it makes nulls of texts and branches that are cut off, and its numbers
-/// of more than 64 bits wrap; counts, memory and decimals have bounds of ours.
-const STRICTER: [&str; 5] =
-    ["ends too early", "which is not there", "more than 64 bits", "more memory than is granted", "does not fit 128 bits"];
+/// of more than 64 bits wrap; it does not look at the sizes of blocks; counts, memory and decimals have bounds of ours.
+const STRICTER: [&str; 6] = [
+    "ends too early",
+    "which is not there",
+    "more than 64 bits",
+    "do not end where it says",
+    "more memory than is granted",
+    "does not fit 128 bits",
+];
 
 /// Reasons for which apache-avro has to refuse the datum as well.
 const BOTH: [&str; 5] =

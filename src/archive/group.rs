@@ -87,7 +87,7 @@ impl Group {
                 work.extend(leaves.enumerate().map(|(number, (leaf, (_, writer)))| Work {
                     leaf,
                     weight: history.values(),
-                    task: Task::History(history.clone(), number, writer),
+                    task: Task::History(history.clone(), number, Box::new(writer)),
                 }));
             } else if let Some((leaf, first)) = leaves.next() {
                 let weight = arrays.iter().map(|array| weight(*array)).sum();
@@ -103,7 +103,7 @@ impl Group {
                 let (done, order) = (done.clone(), &order);
                 scope.spawn_fifo(move |_| {
                     let chunks = match work.task {
-                        Task::History(history, number, writer) => history.encode(number, writer).map(|chunk| vec![chunk]),
+                        Task::History(history, number, writer) => history.encode(number, *writer).map(|chunk| vec![chunk]),
                         Task::Column(column) => column.encode(plan, order),
                     };
                     // The other end is there until all are done.
@@ -146,7 +146,7 @@ struct Work<'a> {
 
 enum Task<'a> {
     /// One of the columns of a history, by its number.
-    History(Arc<History<'a>>, usize, ArrowColumnWriter),
+    History(Arc<History<'a>>, usize, Box<ArrowColumnWriter>),
     Column(Column<'a>),
 }
 

@@ -191,6 +191,8 @@ pub(super) struct Frame {
     pub end: u32,
     pub list: u32,
     pub remaining: u64,
+    /// Where the block ends, if it says so.
+    pub ends: Option<usize>,
 }
 
 /// Bytes that a batch may still take for columns and decompressed data, beyond what its messages have themselves.

@@ -172,13 +172,8 @@ impl<'a> Cursor<'a> {
         Ok(i128::from_be_bytes(all))
     }
 
-    /// The count of the next block of an array or a map; 0 ends it.
-    #[inline]
-    pub fn block(&mut self) -> Result<u64, Flaw> {
-        self.sized_block().map(|(count, _)| count)
-    }
-
-    /// The same with the size of the block, bytes, where it is there: behind a negative count.
+    /// The count of the next block of an array or a map (0 ends it), with the size of the block, bytes, where it is there:
+    /// behind a negative count.
     #[inline]
     pub fn sized_block(&mut self) -> Result<(u64, Option<usize>), Flaw> {
         let count = self.long()?;
@@ -216,7 +211,7 @@ mod tests {
     fn both(data: &[u8]) {
         let mut cursor = Cursor { data, at: 0 };
         let read = cursor.long();
-        assert_eq!(read.clone().map(|value| (value, cursor.at)), plainly(data), "{data:02x?}");
+        assert_eq!(read.map(|value| (value, cursor.at)), plainly(data), "{data:02x?}");
         assert!(read.is_ok() || cursor.at == 0);
     }
 

@@ -102,6 +102,9 @@ pub enum Flaw {
     /// A block of an array or a map has a count that cannot be.
     #[error("a block of {0} items, which is not there")]
     Count(i64),
+    /// A block of an array or a map says how many bytes it has, and its items have more or fewer.
+    #[error("a block whose items do not end where it says")]
+    Block,
     /// A decimal does not fit 128 bits.
     #[error("the decimal does not fit 128 bits")]
     Decimal,

@@ -70,7 +70,7 @@ pub(crate) fn metadata<'a>(
     let mut cursor = Cursor { data: payload, at: MAGIC.len() };
     let mut entries = 0;
     loop {
-        let count = cursor.block().map_err(flawed)?;
+        let (count, _) = cursor.sized_block().map_err(flawed)?;
         entries += count.min(MAX_METADATA + 1);
         if entries > MAX_METADATA {
             return Err(FrameError::Header("too many metadata entries"));

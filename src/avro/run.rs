@@ -88,9 +88,13 @@ impl Columns {
                     frame.remaining -= 1;
                     *pc = frame.body as usize;
                     if frame.remaining == 0 {
-                        let Frame { end, list, .. } = *frame;
-                        frame.remaining = from.block()?;
-                        let count = frame.remaining;
+                        let Frame { end, list, ends, .. } = *frame;
+                        // Who passes over the block goes by what it says, and has to find the same behind it.
+                        if ends.is_some_and(|ends| ends != from.at) {
+                            return Err(Flaw::Block);
+                        }
+                        let (count, size) = from.sized_block()?;
+                        (frame.remaining, frame.ends) = (count, size.map(|size| from.at + size));
                         if count == 0 {
                             self.frames.pop();
                             self.close(list)?;
@@ -101,13 +105,14 @@ impl Columns {
                     }
                 }
                 Op::Array { list, end } => {
-                    let count = from.block()?;
+                    let (count, size) = from.sized_block()?;
                     if count == 0 {
                         self.close(list)?;
                         *pc = end as usize;
                     } else {
                         charge(plan.items[list as usize], count, (from.data.len() - from.at) as u64, left)?;
-                        self.frames.push(Frame { body: *pc as u32, end, list, remaining: count });
+                        let ends = size.map(|size| from.at + size);
+                        self.frames.push(Frame { body: *pc as u32, end, list, remaining: count, ends });
                     }
                 }
                 Op::Maybe { null_at, filling, skip } => {
@@ -185,7 +190,7 @@ impl Columns {
                 Op::SkipItems { size } => skip_items(from, size)?,
                 Op::SkipArray { least, end } => match unsized_block(from, least, left)? {
                     0 => *pc = end as usize,
-                    count => self.frames.push(Frame { body: *pc as u32, end, list: 0, remaining: count }),
+                    count => self.frames.push(Frame { body: *pc as u32, end, list: 0, remaining: count, ends: None }),
                 },
                 Op::SkipNext { least } => {
                     let frame =

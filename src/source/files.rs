@@ -71,7 +71,7 @@ impl Files {
             let why = fault(path, "can't read the packet", &e).message;
             Fault::environment(format!("{why}; restore the file or make it readable, it is not passed over"))
         };
-        let file = File::open(path).map_err(unreadable)?;
+        let mut file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.len() > LARGEST {
             return Err(Fault::environment(format!(
@@ -83,7 +83,8 @@ impl Files {
         let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
         let arena = self.builder.arena();
         let before = arena.len();
-        if let Err(e) = file.take(LARGEST).read_to_end(arena) {
+        // By the file's own length in one read; one that grows meanwhile is a packet that is still being written, as ever.
+        if let Err(e) = file.read_to_end(arena) {
             arena.truncate(before);
             return Err(unreadable(e));
         }

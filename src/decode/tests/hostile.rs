@@ -182,6 +182,11 @@ fn values_that_no_writer_writes_are_refused() {
     let sized_block = [long(-2), long(2), long(5), long(6), long(0)].concat();
     let decoded = bare(&record(json!({"type": "array", "items": "int"}))).apply(&batch(&[sized_block])).unwrap();
     assert_eq!(decoded.parts[0].records.column(0).as_list::<i32>().value_length(0), 2);
+    // Whoever passes over it goes by its size, so it has to be right.
+    for size in [1, 3] {
+        let wrong = [long(-2), long(size), long(5), long(6), long(0), long(0)].concat();
+        assert!(one(json!({"type": "array", "items": "int"}), &wrong).contains("a block whose items do not end where it says"));
+    }
 }
 
 #[test]

@@ -209,6 +209,12 @@ proptest! {
     }
 }
 
+/// A spoilt datum with a block that says another size than its items have.
+#[test]
+fn a_block_that_is_passed_over_is_as_long_as_when_it_is_read() {
+    project(18_085_642_939_331_408_984);
+}
+
 #[test]
 fn random_choices_reach_far_enough_to_mean_something() {
     let (out, kept) = (0..200).map(project).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));

@@ -1,4 +1,4 @@
-"""fastavro.py SURVEY FOLDER: decodes the datums in FOLDER/datums (each with its length before it, four bytes, little-endian), which
+"""decode_fastavro.py SURVEY FOLDER: decodes the datums in FOLDER/datums (each with its length before it, four bytes, little-endian), which
 were written with FOLDER/schema.json, one after the other, for three seconds. Prints the median of the rounds, microseconds an alert;
 then for each alert its id, right ascension, number of previous detections, and bytes of its cut-outs.
 
