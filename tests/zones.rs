@@ -42,7 +42,7 @@ fn cones_and_neighbours_are_those_of_astropy() {
     let index = ZoneIndex::open(&path).unwrap();
     let mut hits = Hits::default();
     for (radius, count) in RADII {
-        let asked = positions(&scratch.join(&format!("asked-{radius}.f64")));
+        let asked = positions(&scratch.join(format!("asked-{radius}.f64")));
         assert_eq!(asked.len(), count);
         index.search(&asked, radius, &mut hits);
         let mut out = Vec::new();

@@ -107,7 +107,14 @@ mod tests {
     fn ranges_are_brought_into_order() {
         assert_eq!(tidy(vec![8..12, 5..5, 0..4, 4..6, 10..11]), vec![0..6, 8..12]);
         let unit = 1u64 << (2 * 19);
-        assert_eq!((order(&[0..unit]), order(&[0..4 * unit, 8 * unit..12 * unit]), order(&[0..1])), (10, 9, 29));
+        assert_eq!(
+            (
+                order(std::slice::from_ref(&(0..unit))),
+                order(&[0..4 * unit, 8 * unit..12 * unit]),
+                order(std::slice::from_ref(&(0..1)))
+            ),
+            (10, 9, 29)
+        );
         assert!(covers(&[[0, 12 << 58]], 1.0, 2.0) && !covers(&[], 1.0, 2.0));
     }
 

@@ -219,7 +219,7 @@ impl ZoneIndex {
 /// The place of each kind of section.
 fn places(header: &Header, len: usize) -> Result<[Range<usize>; Kind::ALL.len()], String> {
     let mut places = [const { 0..0 }; Kind::ALL.len()];
-    let mut taken: Vec<Range<u64>> = vec![0..PAGE as u64];
+    let mut taken: Vec<Range<u64>> = Vec::from([Range { start: 0, end: PAGE as u64 }]);
     for section in &header.sections {
         let end = section.offset.checked_add(section.len).filter(|end| *end <= header.file_len.min(len as u64));
         let Some(end) = end.filter(|_| section.offset.is_multiple_of(PAGE as u64)) else {

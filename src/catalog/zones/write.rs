@@ -209,7 +209,6 @@ pub(super) fn index(builder: &Builder, mut stock: Stock, progress: &mut (dyn FnM
         })?;
     }
     growing.reach(fits(directory.cells)?)?;
-    drop(report);
 
     let (footprint_order, ranges) = match &options.footprint {
         Footprint::Unknown => (None, Vec::new()),

@@ -196,7 +196,7 @@ fn footprints_are_estimated_given_or_unknown() {
     let unknown = build(&path, &field, Options { footprint: Footprint::Unknown, ..keeping(Keep::Everything) });
     assert_eq!(unknown.covers(0.0, 12.0), None);
     let cell = cdshealpix::nested::get(5).hash(0.1, 0.2);
-    let given = Footprint::Given(vec![cell << 48..(cell + 1) << 48]);
+    let given = Footprint::Given(std::iter::once(cell << 48..(cell + 1) << 48).collect());
     let given = build(&path, &field[..10], Options { footprint: given, ..keeping(Keep::Positions) });
     assert_eq!(given.meta().footprint_order, Some(5));
     let (lon, lat) = cdshealpix::nested::get(5).center(cell);

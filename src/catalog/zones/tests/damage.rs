@@ -83,7 +83,7 @@ fn a_flipped_byte_is_never_believed() {
         let good = whole(&path, keep);
         outcome(&path, &good, &positions).unwrap();
         let header = Header::read(&good).unwrap();
-        let mut covered = vec![0..PAGE];
+        let mut covered: Vec<_> = std::iter::once(0..PAGE).collect();
         for section in &header.sections {
             let kind = Kind::ALL[section.kind as usize - 1];
             seen.insert(kind);
