@@ -11,6 +11,7 @@ mod error;
 mod hits;
 pub mod table;
 mod tree;
+pub mod zones;
 
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,12 @@ use super::{Catalog, CatalogError, Hits};
 use crate::sky;
 
 /// Numbers that look random: splitmix64.
-struct Dice(u64);
+pub(in crate::catalog) struct Dice(pub u64);
 
 impl Dice {
     /// In [0, 1).
     #[allow(clippy::cast_precision_loss)]
-    fn roll(&mut self) -> f64 {
+    pub(in crate::catalog) fn roll(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,17 +22,17 @@ impl Dice {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn within(&mut self, low: f64, high: f64) -> f64 {
+    pub(in crate::catalog) fn within(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.roll()
     }
 
     /// Uniform on the sphere.
-    fn anywhere(&mut self) -> (f64, f64) {
+    pub(in crate::catalog) fn anywhere(&mut self) -> (f64, f64) {
         (self.within(0.0, 360.0), self.within(-1.0, 1.0).asin().to_degrees())
     }
 
     /// About `arcsec` away from a position at most, in any direction, by turning the unit vector.
-    fn near(&mut self, (ra, dec): (f64, f64), arcsec: f64) -> (f64, f64) {
+    pub(in crate::catalog) fn near(&mut self, (ra, dec): (f64, f64), arcsec: f64) -> (f64, f64) {
         let (r, turn) = (self.roll().sqrt() * arcsec / sky::ARCSEC_PER_RADIAN, self.within(0.0, std::f64::consts::TAU));
         let (east, north) = (r.sin() * turn.sin(), r.sin() * turn.cos());
         let (sa, ca) = ra.to_radians().sin_cos();
@@ -45,7 +45,7 @@ impl Dice {
 }
 
 /// Everywhere, along RA 0, at and around the poles, on the poles, duplicates, and pairs 0.1 to 3 mas apart.
-fn sources(dice: &mut Dice) -> Vec<(f64, f64)> {
+pub(in crate::catalog) fn sources(dice: &mut Dice) -> Vec<(f64, f64)> {
     let arcsec = 1.0 / 3_600.0;
     let mut all: Vec<(f64, f64)> = (0..1_000).map(|_| dice.anywhere()).collect();
     all.extend((0..200).map(|_| (sky::normalise_ra(dice.within(-10.0, 10.0) * arcsec), dice.within(-60.0, 60.0))));
@@ -64,7 +64,7 @@ fn sources(dice: &mut Dice) -> Vec<(f64, f64)> {
 }
 
 /// Haversine, another formula than the search uses.
-fn haversine(a: (f64, f64), b: (f64, f64)) -> f64 {
+pub(in crate::catalog) fn haversine(a: (f64, f64), b: (f64, f64)) -> f64 {
     let half = |x: f64| (x.to_radians() / 2.0).sin().powi(2);
     let h = half(b.1 - a.1) + a.1.to_radians().cos() * b.1.to_radians().cos() * half(b.0 - a.0);
     2.0 * h.sqrt().clamp(0.0, 1.0).asin() * sky::ARCSEC_PER_RADIAN
