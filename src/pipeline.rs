@@ -4,7 +4,7 @@
 //! else the backup, else the sink of the dead letters, which counts them as skipped.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, TimestampMicrosecondArray};
@@ -18,7 +18,7 @@ use crate::alert::{
     AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Sink, Span, Token, TopicPartition,
     Transform,
 };
-use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Means};
+use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Editions, Means};
 pub use crate::archive::{
     ColumnError, Counts as ArchiveCounts, Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify,
 };
@@ -31,7 +31,7 @@ use crate::hold::{Hold, HoldContext};
 use crate::ledger::{Breaker, Ledger, Percentiles, SinkId, Totals};
 use crate::letters::{FolderLetters, LetterSink};
 pub use crate::process::ChainError;
-use crate::process::{Chain, ChainReport};
+use crate::process::{Chain, ChainReport, Watch};
 use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHandle, TopicLetters};
 use crate::registry::{self, Registry};
 use crate::source::{self, SourceContext};
@@ -133,7 +133,7 @@ impl Pipeline {
     pub fn prepare(settings: &Settings, index: usize, stop: StopSignal, pool: Arc<ThreadPool>) -> Result<Self, PrepareError> {
         let config = settings.components[index].clone();
         let service = &settings.service;
-        let chain = Arc::new(checked_chain(&config)?);
+        let chain = Arc::new(checked_chain(&config, &service.indexes())?);
         let memory = service.memory / settings.components.len().max(1) as u64;
         let supervision = Supervision {
             component: config.name.clone(),
@@ -217,6 +217,13 @@ impl Pipeline {
     pub fn run(&self) -> Summary {
         // The arbiters of the generations belong to this system; it needs no turn of its own.
         let _system = actix::System::new();
+        let _watch = match Watch::start(&self.chain) {
+            Ok(watch) => Some(watch),
+            Err(fault) => {
+                tracing::warn!("{fault}; catalogues stay as they are until the next start");
+                None
+            }
+        };
         let mut outcome = supervise(&self.supervision, |generation| self.build(generation));
         let held = self.hold.told();
         if outcome.end == End::Finished && held.is_some() {
@@ -256,7 +263,10 @@ impl Pipeline {
             ledger: ledger.clone(),
             survey: self.config.survey.clone(),
             configuration: self.fingerprint.clone(),
-            catalogs: self.chain.catalogs(),
+            catalogs: {
+                let chain = self.chain.clone();
+                Editions::new(move || chain.catalogs())
+            },
             memory,
             counts: counts.clone(),
             letters_of: match &self.config.source {
@@ -379,12 +389,12 @@ impl Pipeline {
 /// # Errors
 /// What does not fit, with its place.
 pub fn check(settings: &Settings, index: usize) -> Result<(), PrepareError> {
-    checked_chain(&settings.components[index]).map(drop)
+    checked_chain(&settings.components[index], &settings.service.indexes()).map(drop)
 }
 
-fn checked_chain(config: &config::Pipeline) -> Result<Chain, PrepareError> {
+fn checked_chain(config: &config::Pipeline, indexes: &Path) -> Result<Chain, PrepareError> {
     let wrong = PrepareError::Decode;
-    let chain = Chain::new(&config.steps)?;
+    let chain = Chain::new(&config.steps, Some(indexes))?;
     let wanted = wanted(config, &chain)?;
     Decode::new(&config.decode.framing, config.survey.clone(), wanted).map_err(|e| wrong(e.to_string()))?;
     if let Some(registry) = &config.decode.registry {
@@ -418,7 +428,7 @@ pub fn observed(
 /// When the steps cannot work whatever the schema.
 pub fn misfits(settings: &Settings, index: usize, schema: &AlertSchema) -> Result<Vec<PrepareError>, PrepareError> {
     let config = &settings.components[index];
-    Ok(misfits_of(config, &Chain::new(&config.steps)?, schema))
+    Ok(misfits_of(config, &Chain::new(&config.steps, Some(&settings.service.indexes()))?, schema))
 }
 
 fn misfits_of(config: &config::Pipeline, chain: &Chain, schema: &AlertSchema) -> Vec<PrepareError> {

@@ -18,7 +18,7 @@ use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 
 use super::footer::key;
 use super::meaning;
-use super::sink::ArchiveContext;
+use super::sink::{ArchiveContext, Editions};
 use super::writer::{Means, guarded};
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::{AlertSchema, Kept};
@@ -57,6 +57,8 @@ pub struct Columns {
     pub properties: Arc<WriterProperties>,
     /// What files are written with.
     pub means: Means,
+    /// Tells what batches are matched against.
+    pub editions: Editions,
 }
 
 impl Columns {
@@ -87,7 +89,18 @@ impl Columns {
         let parquet = guarded("laying out the columns", || ArrowSchemaConverter::new().convert(&file))?;
         let properties = Arc::new(properties(&file, &parquet, &part.schema, context, means.cutouts)?);
         let (alerts, means) = (part.schema.clone(), means.clone());
-        Ok(Columns { alerts, survey, archived, annotations, own, file, parquet, properties, means })
+        Ok(Columns {
+            alerts,
+            survey,
+            archived,
+            annotations,
+            own,
+            file,
+            parquet,
+            properties,
+            means,
+            editions: context.catalogs.clone(),
+        })
     }
 
     /// Whether the rows of `part` have these columns.
@@ -266,7 +279,6 @@ fn metadata(file: &Schema, alerts: &AlertSchema, context: &ArchiveContext) -> Ve
         pair(key::VERSION, env!("CARGO_PKG_VERSION")),
         pair(key::COMPONENT, &context.component),
         pair(key::CONFIGURATION, &context.configuration),
-        pair(key::CATALOGS, &context.catalogs.join("\n")),
         pair(key::SURVEY, &context.survey.name),
         pair(key::SCHEMA, &alerts.json),
         pair(key::FINGERPRINT, &format!("{:016x}", alerts.fingerprint)),

@@ -57,5 +57,5 @@ pub use footer::{FileSummary, OffsetRange, ReadError, Totals, inventory, read_fo
 pub use hour::Hour;
 pub use look::{column_types, read_row, read_schema};
 pub use place::WantedHours;
-pub use sink::{ArchiveContext, ArchiveSink, BackupSink, Counts};
+pub use sink::{ArchiveContext, ArchiveSink, BackupSink, Counts, Editions};
 pub use writer::Means;

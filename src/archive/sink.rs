@@ -44,8 +44,8 @@ pub struct ArchiveContext {
     pub survey: Arc<config::Survey>,
     /// Fingerprint of the configuration, for the footer.
     pub configuration: String,
-    /// Names and versions of the catalogues that were matched against, for the footer.
-    pub catalogs: Vec<String>,
+    /// Names and versions of the catalogues that are matched against, for the footer.
+    pub catalogs: Editions,
     /// Bytes that all files being written may hold in memory together, looked at after each batch.
     pub memory: u64,
     /// Counts what is done, also over several generations of the sink.
@@ -53,6 +53,29 @@ pub struct ArchiveContext {
     /// Where dead letters are processed again, the component that they are of: what lies between two rows may come later and is
     /// archived then, and rows that this component has in the archive are left out.
     pub letters_of: Option<String>,
+}
+
+/// Tells the editions of catalogues that batches of this moment were matched against: they may change during a run.
+#[derive(Clone)]
+pub struct Editions(Arc<dyn Fn() -> Vec<String> + Send + Sync>);
+
+impl Editions {
+    /// Asks `tell` whenever a file begins or ends.
+    pub fn new(tell: impl Fn() -> Vec<String> + Send + Sync + 'static) -> Editions {
+        Editions(Arc::new(tell))
+    }
+
+    /// The editions now.
+    #[must_use]
+    pub fn now(&self) -> Vec<String> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Editions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Editions").field(&self.now()).finish()
+    }
 }
 
 /// What a sink has done so far. Shared: it can be read after the sink has moved to its thread.

@@ -44,6 +44,8 @@ pub struct FileWriter {
     path: PathBuf,
     /// The columns it was begun with.
     pub(super) columns: Arc<Columns>,
+    /// The editions of catalogues when it was begun.
+    editions: Vec<String>,
     group: Group,
     out: Option<Out>,
 }
@@ -57,7 +59,7 @@ struct Out {
 impl FileWriter {
     /// A file that will be `path` in a staging folder.
     pub fn new(path: PathBuf, columns: Arc<Columns>) -> FileWriter {
-        FileWriter { path, columns, group: Group::default(), out: None }
+        FileWriter { path, editions: columns.editions.now(), columns, group: Group::default(), out: None }
     }
 
     /// Adds rows that point into a batch of `memory` bytes.
@@ -123,6 +125,11 @@ impl FileWriter {
             None => begin(&self.path, &self.columns, self.columns.means.way)?,
         };
         out.file.append_key_value_metadata(KeyValue::new(key::RANGES.to_owned(), ranges));
+        let mut editions = self.editions;
+        editions.extend(self.columns.editions.now());
+        editions.sort();
+        editions.dedup();
+        out.file.append_key_value_metadata(KeyValue::new(key::CATALOGS.to_owned(), editions.join("\n")));
         // Only the footer is left: whatever fails now is the disk.
         guarded(&format!("completing {}", self.path.display()), || out.file.into_inner())
             .map_err(|fault| Fault::environment(fault.message))

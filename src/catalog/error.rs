@@ -1,11 +1,30 @@
-//! Why a catalogue could not be loaded.
+//! Why a catalogue could not be opened.
 
 use std::path::PathBuf;
 
-/// A catalogue could not be loaded.
+use super::table::TableError;
+use super::zones::ZoneError;
+use crate::config::ConfigError;
+
+/// A catalogue could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The file could not be opened.
+    /// Its table could not be read.
+    #[error("catalogue {0}")]
+    Table(#[from] TableError),
+    /// Its zone index could not be opened or built.
+    #[error("catalogue: {0}")]
+    Zones(#[from] ZoneError),
+    /// Its description is wrong.
+    #[error("{0}")]
+    Description(#[from] ConfigError),
+    /// Its description names no file.
+    #[error("catalogue {}: the description names no `path`; add one, or build an index with `skysluice catalog build`", path.display())]
+    NoPath {
+        /// The description.
+        path: PathBuf,
+    },
+    /// It could not be looked at.
     #[error("catalogue {}: cannot be opened: {source}", path.display())]
     Open {
         /// The file.
@@ -13,42 +32,31 @@ pub enum CatalogError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not CSV.
-    #[error("catalogue {}: {source}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What and, where known, in which line.
-        source: csv::Error,
-    },
-    /// A column is missing.
-    #[error("catalogue {}: no column for {what}; its header has {found}, and one of {wanted} is needed", path.display())]
-    Column {
-        /// The file.
-        path: PathBuf,
-        /// What the column would hold.
-        what: &'static str,
-        /// Names that are understood.
-        wanted: String,
-        /// Names that there are.
-        found: String,
-    },
-    /// A row is bad.
-    #[error("catalogue {}, line {line}: {reason}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Line of the file, from 1.
-        line: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The index could not be built.
+    /// The index in memory could not be built.
     #[error("catalogue of {rows} sources cannot be indexed: {reason}")]
     Index {
         /// Number of sources.
         rows: usize,
         /// Why.
+        reason: String,
+    },
+    /// It is larger than what is kept in memory, and there is no place for an index.
+    #[error(
+        "catalogue {}: more than {rows} sources in a table; build an index once with `skysluice catalog build {}` and name that",
+        path.display(), path.display()
+    )]
+    Large {
+        /// The file.
+        path: PathBuf,
+        /// Sources that are kept in memory at most.
+        rows: usize,
+    },
+    /// It is not what those who use it need.
+    #[error("catalogue {}: {reason}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
         reason: String,
     },
 }

@@ -39,6 +39,35 @@ impl Hits {
         self.found.len()
     }
 
+    /// Keeps the hits for which `keep` is true, asked in the order of queries and hits.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, &Hit) -> bool) {
+        let (mut kept, mut start) = (0, 0);
+        for (query, end) in self.ends.iter_mut().enumerate() {
+            for at in start..*end {
+                let hit = self.found[at];
+                if keep(query, &hit) {
+                    self.found[kept] = hit;
+                    kept += 1;
+                }
+            }
+            start = std::mem::replace(end, kept);
+        }
+        self.found.truncate(kept);
+    }
+
+    /// Puts the queries of other hits behind these.
+    pub fn append(&mut self, other: &Hits) {
+        let before = self.found.len();
+        self.found.extend_from_slice(&other.found);
+        self.ends.extend(other.ends.iter().map(|end| before + end));
+    }
+
+    /// All hits, query by query.
+    #[must_use]
+    pub fn all(&self) -> &[Hit] {
+        &self.found
+    }
+
     pub(super) fn clear(&mut self) {
         self.ends.clear();
         self.found.clear();

@@ -1,14 +1,19 @@
 //! Static catalogues of sources, searched by cones.
 //!
-//! May depend on: `sky`, csv, kiddo. Loading reads a file; searching is pure and works on batches. How a catalogue is indexed is
-//! its own affair (`Engine`): callers see one search, whatever the engine.
+//! May depend on: `sky`, of `config` on how descriptions of catalogues are read, arrow, kiddo. Opening reads files; searching is
+//! pure and works on batches. How a catalogue is indexed is its own affair (`Held`): callers see one search, whatever the engine.
 //!
 //! **Invariants:** every source has a finite position on the sphere; hits of a query are ordered by separation, then by row;
-//! every hit lies within the radius, by the separation that is reported.
+//! every hit lies within the radius, by the separation that is reported; a catalogue does not change: a new edition is a new one
+//! (`live.rs`).
 
-mod csv;
+mod cache;
 mod error;
 mod hits;
+mod live;
+mod memory;
+mod nearest;
+mod open;
 pub mod table;
 mod tree;
 pub mod zones;
@@ -16,79 +21,44 @@ pub mod zones;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 
 pub use error::CatalogError;
 pub use hits::{Hit, Hits};
+pub use live::{Live, Seen};
+pub use open::Opening;
+pub use zones::{Cones, Id, Radius};
 
-use crate::sky;
-use tree::Tree;
+use crate::config::Engine;
+use memory::Memory;
+use zones::ZoneIndex;
 
 /// Sources with their positions, indexed for cone search.
 #[derive(Debug)]
 pub struct Catalog {
     id: String,
-    sources: Sources,
-    engine: Engine,
+    held: Held,
     warnings: Vec<String>,
 }
 
-/// What the search runs on. All engines give the same hits.
+/// Where the sources are and what the search runs on. All engines give the same hits.
 #[derive(Debug)]
-enum Engine {
-    Tree(Tree),
-}
-
-/// Sources in the order of the file: ids end to end in one text, positions apart.
-#[derive(Debug, Default)]
-struct Sources {
-    ids: String,
-    ends: Vec<usize>,
-    positions: Vec<(f64, f64)>,
-}
-
-impl Sources {
-    fn push(&mut self, id: &str, ra: f64, dec: f64) {
-        self.ids.push_str(id);
-        self.ends.push(self.ids.len());
-        self.positions.push((sky::normalise_ra(ra), dec));
-    }
-
-    fn id(&self, row: usize) -> &str {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.ids[start..self.ends[row]]
-    }
+enum Held {
+    /// In memory, in the order of the table, with a k-d tree.
+    Memory(Box<Memory>),
+    /// In a mapped zone index, in its order.
+    Zones(Box<ZoneIndex>),
 }
 
 impl Catalog {
-    /// Reads a CSV file with a header. Columns for id, right ascension and declination (ICRS, decimal degrees) are found by their
-    /// names, whatever their case (`id`, `source_id`, `name`; `ra`, `raj2000`, `ra_icrs`; `dec`, `dej2000`, `de_icrs` and the
-    /// like). `id` is the name of the catalogue in annotations. A right ascension down to -180 is accepted and wrapped.
+    /// A catalogue of sources that are given as (id, right ascension, declination), degrees, in memory.
     ///
     /// # Errors
-    /// When the file cannot be read, a column is missing, or a row is bad; the line is named. Duplicate and empty ids are no
-    /// error: see [`Catalog::warnings`].
-    pub fn load_csv(path: &Path, id: &str) -> Result<Catalog, CatalogError> {
-        let (sources, warnings) = csv::read(path)?;
-        Catalog::index(id, sources, warnings)
-    }
-
-    /// A catalogue of sources that are given as (id, right ascension, declination), degrees.
-    ///
-    /// # Errors
-    /// When a position is not finite or off the sphere; the line is the place in the list, from 1.
+    /// When a position is not finite or off the sphere; it is named by its place in the list, from 1.
     pub fn new<S: AsRef<str>>(id: &str, rows: impl IntoIterator<Item = (S, f64, f64)>) -> Result<Catalog, CatalogError> {
-        let mut sources = Sources::default();
-        for (line, (source, ra, dec)) in (1..).zip(rows) {
-            csv::check_position("the list".as_ref(), line, ra, dec)?;
-            sources.push(source.as_ref(), ra, dec);
-        }
-        Catalog::index(id, sources, Vec::new())
-    }
-
-    fn index(id: &str, sources: Sources, warnings: Vec<String>) -> Result<Catalog, CatalogError> {
-        let engine = Engine::Tree(Tree::build(&sources.positions)?);
-        Ok(Catalog { id: id.to_owned(), sources, engine, warnings })
+        let held = Held::Memory(Box::new(Memory::listed(rows)?));
+        Ok(Catalog { id: id.to_owned(), held, warnings: Vec::new() })
     }
 
     /// Name of the catalogue in annotations.
@@ -97,16 +67,62 @@ impl Catalog {
         &self.id
     }
 
+    /// Its version, as its description says; empty where none is known.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        match &self.held {
+            Held::Memory(memory) => &memory.version,
+            Held::Zones(index) => &index.meta().version,
+        }
+    }
+
+    /// Name, version, number of sources and engine in one line, for records and people.
+    #[must_use]
+    pub fn edition(&self) -> String {
+        let version = if self.version().is_empty() { String::new() } else { format!(" {}", self.version()) };
+        format!("{}{version}, {} sources, {} {:016x}", self.id, self.len(), self.engine(), self.fingerprint())
+    }
+
+    /// What the search runs on.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match &self.held {
+            Held::Memory(_) => Engine::KdTree,
+            Held::Zones(_) => Engine::Zones,
+        }
+    }
+
+    /// A number that another content of the catalogue does not have, but by chance.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        match &self.held {
+            Held::Memory(memory) => memory.fingerprint,
+            Held::Zones(index) => index.fingerprint(),
+        }
+    }
+
+    /// The zone index, where it is one.
+    #[must_use]
+    pub fn zones(&self) -> Option<&ZoneIndex> {
+        match &self.held {
+            Held::Memory(_) => None,
+            Held::Zones(index) => Some(index),
+        }
+    }
+
     /// Number of sources.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sources.positions.len()
+        match &self.held {
+            Held::Memory(memory) => memory.len(),
+            Held::Zones(index) => index.len(),
+        }
     }
 
     /// Whether there is no source.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sources.positions.is_empty()
+        self.len() == 0
     }
 
     /// Id of a source.
@@ -114,17 +130,80 @@ impl Catalog {
     /// # Panics
     /// When there is no such row.
     #[must_use]
-    pub fn source_id(&self, row: u32) -> &str {
-        self.sources.id(row as usize)
+    pub fn source_id(&self, row: u32) -> Id<'_> {
+        match &self.held {
+            Held::Memory(memory) => memory.id(row),
+            Held::Zones(index) => index.id(row),
+        }
     }
 
-    /// Right ascension in [0, 360) and declination of a source, ICRS, degrees.
+    /// Right ascension in [0, 360) and declination of a source, ICRS, degrees, at the epoch of the catalogue.
     ///
     /// # Panics
     /// When there is no such row.
     #[must_use]
     pub fn position(&self, row: u32) -> (f64, f64) {
-        self.sources.positions[row as usize]
+        match &self.held {
+            Held::Memory(memory) => memory.position(row),
+            Held::Zones(index) => index.position(row),
+        }
+    }
+
+    /// The radius of a source's own, arcseconds, where the catalogue has radii.
+    #[must_use]
+    pub fn radius(&self, row: u32) -> Option<f64> {
+        match &self.held {
+            Held::Memory(memory) => memory.radius(row),
+            Held::Zones(index) => index.radius(row),
+        }
+    }
+
+    /// Whether sources have radii of their own, which [`Radius::Own`] asks for.
+    #[must_use]
+    pub fn has_radii(&self) -> bool {
+        match &self.held {
+            Held::Memory(memory) => memory.has_radii(),
+            Held::Zones(index) => index.is_empty() || index.radius(0).is_some(),
+        }
+    }
+
+    /// Whether some sources are moved to the epoch of a search.
+    #[must_use]
+    pub fn moves(&self) -> bool {
+        match &self.held {
+            Held::Memory(memory) => memory.moves(),
+            Held::Zones(index) => index.movers() > 0,
+        }
+    }
+
+    /// Schema of the columns that are carried.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        match &self.held {
+            Held::Memory(memory) => memory.schema(),
+            Held::Zones(index) => index.schema(),
+        }
+    }
+
+    /// The columns that are carried, of these sources, in this order.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[must_use]
+    pub fn carried(&self, rows: &[u32]) -> RecordBatch {
+        match &self.held {
+            Held::Memory(memory) => memory.carried(rows),
+            Held::Zones(index) => index.carried(rows),
+        }
+    }
+
+    /// Whether the catalogue has looked at a position (degrees) at all: `None` where it is not known.
+    #[must_use]
+    pub fn covers(&self, ra: f64, dec: f64) -> Option<bool> {
+        match &self.held {
+            Held::Memory(_) => None,
+            Held::Zones(index) => index.covers(ra, dec),
+        }
     }
 
     /// What is odd about the file without being wrong, for an operator.
@@ -134,12 +213,17 @@ impl Catalog {
     }
 
     /// All sources within `radius` (arcseconds, the boundary included) of each position (right ascension, declination, ICRS
-    /// degrees). `hits` is emptied first and keeps its memory. Positions that are not finite have no hits, nor has a radius
-    /// that is negative or NaN.
+    /// degrees), where the catalogue has them. `hits` is emptied first and keeps its memory. Positions that are not finite have
+    /// no hits, nor has a radius that is negative or NaN.
     pub fn search(&self, positions: &[(f64, f64)], radius: f64, hits: &mut Hits) {
-        hits.clear();
-        match &self.engine {
-            Engine::Tree(tree) => tree.search(&self.sources.positions, positions, radius, hits),
+        self.find(&Cones { positions, radius: Radius::All(radius), epoch: None }, hits);
+    }
+
+    /// All sources in each of a batch of cones; as [`Catalog::search`] in all else.
+    pub fn find(&self, cones: &Cones, hits: &mut Hits) {
+        match &self.held {
+            Held::Memory(memory) => memory.find(cones, hits),
+            Held::Zones(index) => index.find(cones, hits),
         }
     }
 }

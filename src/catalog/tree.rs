@@ -5,7 +5,7 @@
 
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 
-use super::{CatalogError, Hit, Hits};
+use super::CatalogError;
 use crate::sky;
 
 /// Chords are right to a few units in the last place of a unit vector; cones are asked this much wider (3e-9 arcseconds) and
@@ -33,24 +33,14 @@ impl Tree {
         Ok(Tree(Some(tree)))
     }
 
-    /// Appends the hits of each position; `sources` are those that the tree was built of.
-    pub fn search(&self, sources: &[(f64, f64)], positions: &[(f64, f64)], radius: f64, hits: &mut Hits) {
+    /// Calls `found` with every source that may lie within `radius` (arcseconds) of a finite position; some lie a little
+    /// beyond it.
+    pub fn visit(&self, (ra, dec): (f64, f64), radius: f64, mut found: impl FnMut(u32)) {
         let angle = (radius / sky::ARCSEC_PER_RADIAN).min(std::f64::consts::PI);
         let reach = (sky::squared_chord(angle).sqrt() + SLACK).powi(2);
-        for &(ra, dec) in positions {
-            if let Some(tree) = &self.0
-                && radius >= 0.0
-                && ra.is_finite()
-                && dec.is_finite()
-            {
-                tree.query(&sky::unit_vector(ra, dec)).within::<SquaredEuclidean<f64>>(reach).unsorted().visit(|near| {
-                    let distance = sky::separation((ra, dec), sources[near.item as usize]);
-                    if distance <= radius {
-                        hits.push(Hit { row: near.item, distance });
-                    }
-                });
-            }
-            hits.close();
+        if let Some(tree) = &self.0 {
+            let from = sky::unit_vector(ra, dec);
+            tree.query(&from).within::<SquaredEuclidean<f64>>(reach).unsorted().visit(|near| found(near.item));
         }
     }
 }

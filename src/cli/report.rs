@@ -161,13 +161,28 @@ fn kept(counts: &ArchiveCounts) -> String {
 }
 
 fn step(s: &crate::process::StepReport) -> String {
+    let name = &s.name;
     match s.kind {
         "crossmatch" => {
-            let catalog = s.catalog.as_deref().unwrap_or("without a name");
-            let (name, alerts, matches, not_tried) = (&s.name, s.matched_alerts, s.matches, s.not_tried);
-            format!("step {name}, catalogue {catalog}: {alerts} alerts with a match, {matches} matches, {not_tried} not tried")
+            let mut text = format!(
+                "step {name}: {} alerts with a match, {} matches, {} not tried",
+                s.matched_alerts, s.matches, s.not_tried
+            );
+            for c in &s.catalogs {
+                text += &format!("\n    catalogue {}: {} alerts with a match, {} matches", c.id, c.matched_alerts, c.matches);
+                for (number, what) in [(c.not_covered, "not covered"), (c.capped, "with more than are listed")] {
+                    if number > 0 {
+                        text += &format!(", {number} {what}");
+                    }
+                }
+            }
+            text
         }
-        _ => format!("step {}: {} passed, {} skipped, {} unknown, {} errors", s.name, s.passed, s.skipped, s.unknown, s.errors),
+        "classify" => {
+            let classes: Vec<String> = s.classes.iter().map(|(class, number)| format!("{number} {class}")).collect();
+            format!("step {name}: {}, {} not tried", classes.join(", "), s.not_tried)
+        }
+        _ => format!("step {name}: {} passed, {} skipped, {} unknown, {} errors", s.passed, s.skipped, s.unknown, s.errors),
     }
 }
 
@@ -186,7 +201,13 @@ fn component(c: &Summary) -> Value {
         .steps
         .iter()
         .map(|s| {
-            json!({ "name": s.name, "kind": s.kind, "catalog": s.catalog, "passed": s.passed, "skipped": s.skipped, "unknown": s.unknown, "errors": s.errors,
+            let catalogs: Vec<Value> = s
+                .catalogs
+                .iter()
+                .map(|c| json!({ "id": c.id, "matched_alerts": c.matched_alerts, "matches": c.matches, "not_covered": c.not_covered, "capped": c.capped }))
+                .collect();
+            let classes: serde_json::Map<String, Value> = s.classes.iter().map(|(class, number)| (class.clone(), json!(number))).collect();
+            json!({ "name": s.name, "kind": s.kind, "catalogs": catalogs, "classes": classes, "passed": s.passed, "skipped": s.skipped, "unknown": s.unknown, "errors": s.errors,
                 "matched_alerts": s.matched_alerts, "matches": s.matches, "not_tried": s.not_tried })
         })
         .collect();

@@ -64,7 +64,8 @@ impl Settings {
         match spot {
             Spot::Step(component, index) => match &self.components.get(component)?.steps.get(index)?.kind {
                 StepKind::Cut { condition } => Some(condition.into()),
-                StepKind::Crossmatch { .. } => None,
+                // The place of such a step is that of the whole.
+                StepKind::Crossmatch { .. } | StepKind::Classify { .. } => None,
             },
             Spot::Publish(component, index) => {
                 self.components.get(component)?.publish.get(index)?.condition.as_deref().map(Cow::from)

@@ -228,9 +228,12 @@ fn values_arrive_as_they_are_written() {
     assert_eq!(kafka.properties["sasl.password"], "hunter2");
     assert!(!format!("{settings:?}").contains("hunter2"));
     let steps = &settings.components[0].steps;
-    assert_eq!(steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["cut-1", "crossmatch-1"]);
-    let StepKind::Crossmatch { id, radius, .. } = &steps[1].kind else { panic!() };
-    assert_eq!((id.as_str(), *radius), ("sample", 1.5));
+    assert_eq!(
+        steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
+        ["cut-1", "crossmatch-1", "crossmatch-2", "classify-1"]
+    );
+    let StepKind::Crossmatch { catalogs } = &steps[1].kind else { panic!() };
+    assert_eq!((catalogs[0].id.as_str(), catalogs[0].radius), ("sample", MatchRadius::Fixed(1.5)));
     let PublishTarget::Kafka { properties, .. } = &settings.components[0].publish[1].target else { panic!() };
     // The second output has no brokers of its own: it talks to the source's as the source does.
     assert_eq!(properties["security.protocol"], "SASL_PLAINTEXT");
@@ -306,8 +309,8 @@ fn files_are_looked_for_beside_the_file_then_in_the_working_directory() {
     let around = Surroundings { folder: working.path().to_owned(), system: PathBuf::new(), variable: |_| None };
     let found = |file: &Path| {
         let settings = check(&text, file, &around).unwrap();
-        let StepKind::Crossmatch { catalog, .. } = settings.components[0].steps[0].kind.clone() else { panic!() };
-        catalog
+        let StepKind::Crossmatch { catalogs } = settings.components[0].steps[0].kind.clone() else { panic!() };
+        catalogs[0].path.clone()
     };
     assert_eq!(found(&beside.path().join("x.yaml")), beside.path().join("catalogs/sample.csv"));
     assert_eq!(found(&beside.path().join("deep/x.yaml")), working.path().join("catalogs/sample.csv"));

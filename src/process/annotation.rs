@@ -1,4 +1,4 @@
-//! The columns that cross-matching adds: how many matches, and which.
+//! The columns that matches add to a batch: how many, which, and for each catalogue what its nearest is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,178 +6,327 @@ use std::sync::Arc;
 use arrow_array::builder::{Float64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, Int32Array, ListArray, StructArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, ListArray, StructArray, UInt32Array, new_null_array};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_cast::display::array_value_to_string;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
+use arrow_select::{interleave::interleave, take::take};
 
-use super::{Searched, Step};
+use super::matcher::{Entry, Found};
 use crate::alert::Candidate;
 
 /// Number of matches so far.
-const MATCHES: &str = "matches";
+pub(super) const MATCHES: &str = "matches";
 /// The matches themselves.
-const CROSSMATCHES: &str = "crossmatches";
+pub(super) const CROSSMATCHES: &str = "crossmatches";
+/// What each catalogue has.
+pub(super) const CATALOGS: &str = "catalogs";
 
-fn field(name: &str, data_type: DataType, nullable: bool, unit: &str, doc: &str) -> FieldRef {
+/// Columns of a match that no carried column may be called like.
+pub(super) const OF_MATCH: [&str; 8] =
+    ["candid", "candra", "canddec", "catalogid", "sourceid", "sourcera", "sourcedec", "distance"];
+/// Columns of a catalogue that no carried column may be called like.
+pub(super) const OF_CATALOG: [&str; 4] = ["matches", "covered", "capped", "distance"];
+
+/// A field with its unit and what it means; empty where there is none.
+pub(super) fn field(name: &str, data_type: DataType, nullable: bool, unit: &str, doc: &str) -> FieldRef {
     let metadata = [("unit", unit), ("doc", doc)].into_iter().filter(|(_, v)| !v.is_empty());
     let metadata = metadata.map(|(k, v)| (k.to_owned(), v.to_owned()));
     Arc::new(Field::new(name, data_type, nullable).with_metadata(metadata.collect::<HashMap<_, _>>()))
 }
 
-/// One match. `candid` is text so that its type is the same for surveys with numbers and with texts as ids.
-fn match_fields() -> Fields {
-    Fields::from(vec![
-        field("candid", DataType::Utf8, true, "", "Id of the alert, as text; null where the alert has none"),
-        field("candra", DataType::Float64, false, "deg", "Right ascension of the alert, ICRS"),
-        field("canddec", DataType::Float64, false, "deg", "Declination of the alert, ICRS"),
-        field("catalogid", DataType::Utf8, false, "", "Name of the catalogue"),
-        field("sourceid", DataType::Utf8, false, "", "Id of the source in the catalogue"),
-        field("sourcera", DataType::Float64, false, "deg", "Right ascension of the source, ICRS, as catalogued"),
-        field("sourcedec", DataType::Float64, false, "deg", "Declination of the source, ICRS, as catalogued"),
-        field("distance", DataType::Float64, false, "arcsec", "Separation of alert and source on the sky"),
-    ])
+/// What the columns are made of, decided when the chain is built.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// One match: the eight, then all carried columns of all catalogues, each name once. `candid` is text so that its type is
+    /// the same for surveys with numbers and with texts as ids.
+    of_match: Fields,
+    /// For each catalogue its own record.
+    of_catalog: Vec<Fields>,
+    catalogs: Fields,
 }
 
-fn item() -> FieldRef {
-    Arc::new(Field::new("item", DataType::Struct(match_fields()), false))
+impl Columns {
+    /// The error names two catalogues whose columns have one name and two types.
+    pub fn new(entries: &[Entry]) -> Result<Columns, String> {
+        let deg = |name, doc| field(name, DataType::Float64, false, "deg", doc);
+        let mut of_match = vec![
+            field(OF_MATCH[0], DataType::Utf8, true, "", "Id of the alert, as text; null where the alert has none"),
+            deg(OF_MATCH[1], "Right ascension of the alert, ICRS"),
+            deg(OF_MATCH[2], "Declination of the alert, ICRS"),
+            field(OF_MATCH[3], DataType::Utf8, false, "", "Name of the catalogue"),
+            field(OF_MATCH[4], DataType::Utf8, false, "", "Id of the source in the catalogue"),
+            deg(OF_MATCH[5], "Right ascension of the source, ICRS, as catalogued"),
+            deg(OF_MATCH[6], "Declination of the source, ICRS, as catalogued"),
+            field(
+                OF_MATCH[7],
+                DataType::Float64,
+                false,
+                "arcsec",
+                "Separation of alert and source on the sky, at the alert's time",
+            ),
+        ];
+        let mut of_catalog = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let mut own = vec![
+                field(
+                    OF_CATALOG[0],
+                    DataType::Int32,
+                    true,
+                    "",
+                    "Number of matches; null where none was tried, 0 where none was found",
+                ),
+                field(OF_CATALOG[1], DataType::Boolean, true, "", "Whether the catalogue has looked there; null where not known"),
+                field(OF_CATALOG[2], DataType::Boolean, true, "", "Whether there were more matches than are listed"),
+                field(OF_CATALOG[3], DataType::Float64, true, "arcsec", "Separation of the nearest match"),
+            ];
+            for column in &entry.carried {
+                let name = column.name();
+                let taken = OF_MATCH.iter().chain(&OF_CATALOG).any(|fixed| fixed == name);
+                if taken || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !plain(name) {
+                    return Err(format!(
+                        "catalogue `{}` carries a column `{name}`, which {}: give it another name by `as` in a description, or \
+                         choose `columns`",
+                        entry.id,
+                        if taken { "matches have already" } else { "is no name in Avro (letters, digits and `_`)" }
+                    ));
+                }
+                match of_match.iter().find(|f| f.name() == name) {
+                    None => of_match.push(column.clone()),
+                    Some(known) if known.data_type() == column.data_type() => {}
+                    Some(known) => {
+                        return Err(format!(
+                            "catalogue `{}` carries `{name}` as {}, another one as {}: give one of them another name by `as` in \
+                             a description, or choose `columns`",
+                            entry.id,
+                            column.data_type(),
+                            known.data_type()
+                        ));
+                    }
+                }
+                own.push(column.clone());
+            }
+            of_catalog.push(Fields::from(own));
+        }
+        let record = |(entry, own): (&Entry, &Fields)| {
+            let doc = format!("What catalogue {} has", entry.id);
+            field(&entry.field, DataType::Struct(own.clone()), false, "", &doc)
+        };
+        let catalogs = entries.iter().zip(&of_catalog).map(record).collect();
+        Ok(Columns { of_match: of_match.into(), of_catalog, catalogs })
+    }
+
+    fn item(&self) -> FieldRef {
+        Arc::new(Field::new("item", DataType::Struct(self.of_match.clone()), false))
+    }
+
+    /// The annotations, in the order of [`Matches::array`].
+    pub fn fields(&self) -> [FieldRef; 3] {
+        let number =
+            "Number of matches over all cross-match steps; null where none was tried (no valid position, or skipped before)";
+        let list = "Matches, by catalogue as configured, then by distance; null where none was tried, empty where none was found";
+        let each = "What each catalogue has, by its name";
+        [
+            field(MATCHES, DataType::Int32, true, "", number),
+            field(CROSSMATCHES, DataType::List(self.item()), true, "", list),
+            field(CATALOGS, DataType::Struct(self.catalogs.clone()), false, "", each),
+        ]
+    }
 }
 
-/// The columns, in the order of [`Matches::arrays`].
-pub(super) fn fields() -> Vec<FieldRef> {
-    vec![
-        field(
-            MATCHES,
-            DataType::Int32,
-            true,
-            "",
-            "Number of matches over all cross-match steps; null where none was tried (no valid position, or skipped before)",
-        ),
-        field(
-            CROSSMATCHES,
-            DataType::List(item()),
-            true,
-            "",
-            "Matches, by step of the chain, then by distance; null where none was tried, empty where none was found",
-        ),
-    ]
+fn plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// What the cross-matches of a chain have found in a batch so far.
+/// What the cross-matches of a chain have found in a batch so far, in the order of the catalogues.
 pub(super) struct Matches {
     rows: usize,
-    steps: Vec<(usize, Searched)>,
+    found: Vec<Found>,
 }
 
 impl Matches {
     pub fn new(rows: usize) -> Self {
-        Self { rows, steps: Vec::new() }
+        Self { rows, found: Vec::new() }
     }
 
-    /// Takes what the step with this index found.
-    pub fn add(&mut self, step: usize, searched: Searched) {
-        self.steps.push((step, searched));
+    pub fn add(&mut self, found: Found) {
+        self.found.push(found);
     }
 
-    /// The columns of [`fields`].
-    pub fn arrays(&self, candidate: &Candidate, steps: &[Step]) -> Result<Vec<ArrayRef>, ArrowError> {
-        let total = self.steps.iter().map(|(_, s)| s.hits.total()).sum();
-        let mut columns = Columns::with_capacity(total);
-        let mut lengths = vec![0usize; self.rows];
+    /// Of each row whether any catalogue was asked about it.
+    pub fn tried(&self) -> Vec<bool> {
         let mut tried = vec![false; self.rows];
-        // Rows of a step ascend, so one cursor per step finds each row's hits.
-        let mut cursors = vec![0usize; self.steps.len()];
-        for row in 0..self.rows {
-            for (cursor, (step, searched)) in cursors.iter_mut().zip(&self.steps) {
-                if searched.rows.get(*cursor).is_none_or(|r| *r as usize != row) {
-                    continue;
-                }
-                let hits = searched.hits.of(*cursor);
-                *cursor += 1;
-                tried[row] = true;
-                lengths[row] += hits.len();
-                if let (Step::Crossmatch { catalog, .. }, false) = (&steps[*step], hits.is_empty()) {
-                    let alert = AlertCells::new(candidate, row)?;
-                    for hit in hits {
-                        columns.push(&alert, catalog.id(), catalog.source_id(hit.row), catalog.position(hit.row), hit.distance);
-                    }
+        // Catalogues of one step have tried the same rows.
+        let mut last = std::ptr::null();
+        for found in &self.found {
+            if !std::ptr::eq(last, Arc::as_ptr(&found.tried)) {
+                found.tried.rows.iter().for_each(|row| tried[*row as usize] = true);
+            }
+            last = Arc::as_ptr(&found.tried);
+        }
+        tried
+    }
+
+    /// One of the annotations: 0 the number, 1 the list, 2 the catalogues.
+    pub fn array(
+        &self,
+        which: usize,
+        candidate: &Candidate,
+        entries: &[Entry],
+        columns: &Columns,
+    ) -> Result<ArrayRef, ArrowError> {
+        match which {
+            0 => Ok(self.numbers()),
+            1 => self.list(candidate, entries, columns),
+            _ => self.catalogs(entries, columns),
+        }
+    }
+
+    fn lengths(&self) -> Vec<usize> {
+        let mut lengths = vec![0usize; self.rows];
+        for found in self.found.iter().filter(|found| found.hits.total() > 0) {
+            for (query, row) in found.tried.rows.iter().enumerate() {
+                lengths[*row as usize] += found.hits.of(query).len();
+            }
+        }
+        lengths
+    }
+
+    fn numbers(&self) -> ArrayRef {
+        let counts = self.lengths().into_iter().map(count).collect::<Vec<_>>();
+        Arc::new(Int32Array::new(counts.into(), Some(NullBuffer::from(self.tried()))))
+    }
+
+    fn list(&self, candidate: &Candidate, entries: &[Entry], columns: &Columns) -> Result<ArrayRef, ArrowError> {
+        let lengths = self.lengths();
+        // Where each row's matches go, and of each place which hit of which catalogue stands there.
+        let mut next: Vec<usize> = Vec::with_capacity(self.rows);
+        let mut total = 0;
+        for length in &lengths {
+            next.push(total);
+            total += length;
+        }
+        let (mut picks, mut rows) = (vec![(0usize, 0usize); total], vec![0u32; total]);
+        for (which, found) in self.found.iter().enumerate().filter(|(_, found)| found.hits.total() > 0) {
+            let mut hit = 0;
+            for (query, row) in found.tried.rows.iter().enumerate() {
+                for _ in found.hits.of(query) {
+                    let place = &mut next[*row as usize];
+                    (picks[*place], rows[*place]) = ((which, hit), *row);
+                    *place += 1;
+                    hit += 1;
                 }
             }
         }
-        let nulls = NullBuffer::from(tried);
-        let counts = lengths.iter().map(|n| i32::try_from(*n).unwrap_or(i32::MAX)).collect::<Vec<_>>();
-        let counts = Int32Array::new(counts.into(), Some(nulls.clone()));
-        let items = StructArray::try_new(match_fields(), columns.finish(), None)?;
-        let list = ListArray::try_new(item(), OffsetBuffer::from_lengths(lengths), Arc::new(items), Some(nulls))?;
-        Ok(vec![Arc::new(counts), Arc::new(list)])
-    }
-}
-
-/// The alert's side of a match.
-struct AlertCells {
-    id: Option<String>,
-    ra: f64,
-    dec: f64,
-}
-
-impl AlertCells {
-    fn new(candidate: &Candidate, row: usize) -> Result<Self, ArrowError> {
-        let id = &candidate.alert_id;
-        Ok(Self {
-            id: if id.is_null(row) { None } else { Some(array_value_to_string(id, row)?) },
-            ra: candidate.ra.as_primitive::<Float64Type>().value(row),
-            dec: candidate.dec.as_primitive::<Float64Type>().value(row),
-        })
-    }
-}
-
-struct Columns {
-    candid: StringBuilder,
-    candra: Float64Builder,
-    canddec: Float64Builder,
-    catalogid: StringBuilder,
-    sourceid: StringBuilder,
-    sourcera: Float64Builder,
-    sourcedec: Float64Builder,
-    distance: Float64Builder,
-}
-
-impl Columns {
-    fn with_capacity(rows: usize) -> Self {
-        let (text, float) = (|| StringBuilder::with_capacity(rows, rows * 20), || Float64Builder::with_capacity(rows));
-        Self {
-            candid: text(),
-            candra: float(),
-            canddec: float(),
-            catalogid: text(),
-            sourceid: text(),
-            sourcera: float(),
-            sourcedec: float(),
-            distance: float(),
+        let mut arrays = self.eight(candidate, entries, &picks, &rows)?;
+        for field in &columns.of_match[OF_MATCH.len()..] {
+            let absent = new_null_array(field.data_type(), 1);
+            let own: Vec<Option<&ArrayRef>> = self.found.iter().map(|found| found.carried.column_by_name(field.name())).collect();
+            let sources: Vec<&dyn Array> = own.iter().map(|column| column.unwrap_or(&absent).as_ref()).collect();
+            let picks: Vec<(usize, usize)> =
+                picks.iter().map(|&(which, hit)| (which, if own[which].is_some() { hit } else { 0 })).collect();
+            let none = || new_null_array(field.data_type(), 0);
+            arrays.push(if picks.is_empty() { none() } else { interleave(&sources, &picks)? });
         }
+        let items = StructArray::try_new_with_length(columns.of_match.clone(), arrays, None, total)?;
+        let nulls = NullBuffer::from(self.tried());
+        Ok(Arc::new(ListArray::try_new(columns.item(), OffsetBuffer::from_lengths(lengths), Arc::new(items), Some(nulls))?))
     }
 
-    fn push(&mut self, alert: &AlertCells, catalog: &str, source: &str, position: (f64, f64), distance: f64) {
-        self.candid.append_option(alert.id.as_deref());
-        self.candra.append_value(alert.ra);
-        self.canddec.append_value(alert.dec);
-        self.catalogid.append_value(catalog);
-        self.sourceid.append_value(source);
-        self.sourcera.append_value(position.0);
-        self.sourcedec.append_value(position.1);
-        self.distance.append_value(distance);
+    /// The columns that every match has.
+    fn eight(
+        &self,
+        candidate: &Candidate,
+        entries: &[Entry],
+        picks: &[(usize, usize)],
+        rows: &[u32],
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
+        let total = picks.len();
+        let (ra, dec) = (candidate.ra.as_primitive::<Float64Type>(), candidate.dec.as_primitive::<Float64Type>());
+        let texts = || StringBuilder::with_capacity(total, total * 20);
+        let numbers = || Float64Builder::with_capacity(total);
+        let (mut candid, mut catalogid, mut sourceid) = (texts(), texts(), texts());
+        let (mut candra, mut canddec, mut sourcera, mut sourcedec, mut distance) =
+            (numbers(), numbers(), numbers(), numbers(), numbers());
+        let (mut id, mut last) = (None, None);
+        for (&(which, hit), &row) in picks.iter().zip(rows) {
+            let found = &self.found[which];
+            if last != Some(row) {
+                let (ids, i) = (&candidate.alert_id, row as usize);
+                id = if ids.is_null(i) { None } else { Some(array_value_to_string(ids, i)?) };
+                last = Some(row);
+            }
+            let hit = found.hits.all()[hit];
+            candid.append_option(id.as_deref());
+            candra.append_value(ra.value(row as usize));
+            canddec.append_value(dec.value(row as usize));
+            catalogid.append_value(&entries[found.entry].id);
+            // Writing to a builder cannot fail.
+            let _ = std::fmt::Write::write_fmt(&mut sourceid, format_args!("{}", found.fitted.catalog.source_id(hit.row)));
+            sourceid.append_value("");
+            let position = found.fitted.catalog.position(hit.row);
+            sourcera.append_value(position.0);
+            sourcedec.append_value(position.1);
+            distance.append_value(hit.distance);
+        }
+        Ok(vec![
+            Arc::new(candid.finish()),
+            Arc::new(candra.finish()),
+            Arc::new(canddec.finish()),
+            Arc::new(catalogid.finish()),
+            Arc::new(sourceid.finish()),
+            Arc::new(sourcera.finish()),
+            Arc::new(sourcedec.finish()),
+            Arc::new(distance.finish()),
+        ])
     }
 
-    fn finish(mut self) -> Vec<ArrayRef> {
-        vec![
-            Arc::new(self.candid.finish()),
-            Arc::new(self.candra.finish()),
-            Arc::new(self.canddec.finish()),
-            Arc::new(self.catalogid.finish()),
-            Arc::new(self.sourceid.finish()),
-            Arc::new(self.sourcera.finish()),
-            Arc::new(self.sourcedec.finish()),
-            Arc::new(self.distance.finish()),
-        ]
+    fn catalogs(&self, entries: &[Entry], columns: &Columns) -> Result<ArrayRef, ArrowError> {
+        let mut records: Vec<ArrayRef> = Vec::with_capacity(entries.len());
+        for (entry, fields) in columns.of_catalog.iter().enumerate() {
+            let arrays = match self.found.iter().find(|found| found.entry == entry) {
+                Some(found) => self.catalog(found)?,
+                None => fields.iter().map(|field| new_null_array(field.data_type(), self.rows)).collect(),
+            };
+            records.push(Arc::new(StructArray::try_new_with_length(fields.clone(), arrays, None, self.rows)?));
+        }
+        Ok(Arc::new(StructArray::try_new_with_length(columns.catalogs.clone(), records, None, self.rows)?))
     }
+
+    /// The columns of one catalogue.
+    fn catalog(&self, found: &Found) -> Result<Vec<ArrayRef>, ArrowError> {
+        let mut matches = vec![None; self.rows];
+        let (mut covered, mut capped) = (vec![None; self.rows], vec![None; self.rows]);
+        let mut distance = vec![None; self.rows];
+        let mut nearest = vec![None; self.rows];
+        let mut first = 0;
+        for (query, &row) in found.tried.rows.iter().enumerate() {
+            let (hits, row) = (found.hits.of(query), row as usize);
+            matches[row] = Some(count(hits.len()));
+            covered[row] = found.covered.as_ref().map(|covered| covered[query]);
+            capped[row] = Some(found.capped[query]);
+            if let Some(hit) = hits.first() {
+                distance[row] = Some(hit.distance);
+                nearest[row] = u32::try_from(first).ok();
+            }
+            first += hits.len();
+        }
+        let mut arrays: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from(matches)),
+            Arc::new(BooleanArray::from(covered)),
+            Arc::new(BooleanArray::from(capped)),
+            Arc::new(Float64Array::from(distance)),
+        ];
+        if found.carried.num_columns() > 0 {
+            let nearest = UInt32Array::from(nearest);
+            for column in found.carried.columns() {
+                arrays.push(take(column, &nearest, None)?);
+            }
+        }
+        Ok(arrays)
+    }
+}
+
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
 }

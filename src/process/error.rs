@@ -26,18 +26,16 @@ pub enum ChainError {
         /// Why.
         source: CatalogError,
     },
-    /// A radius is not above zero and at most 180 degrees.
-    #[error("step {} (`{name}`): a radius of {radius} arcsec is not above 0 and at most 648000 (180 degrees)", index + 1)]
-    Radius {
-        /// The step.
+    /// Columns of catalogues do not fit together.
+    #[error("step {}: {reason}", index + 1)]
+    Columns {
+        /// The last step with a catalogue.
         index: usize,
-        /// Its name.
-        name: String,
-        /// The radius, arcseconds.
-        radius: f64,
+        /// Which, and what to do.
+        reason: String,
     },
-    /// A cut reads an annotation that only a later step makes.
-    #[error("step {} (`{name}`): `{annotation}` is not known before the step `{matcher}`; move the cut after it", index + 1)]
+    /// A step reads an annotation that only a later step makes.
+    #[error("step {} (`{name}`): `{annotation}` is not known before the step `{matcher}`; move this step after it", index + 1)]
     TooEarly {
         /// The step.
         index: usize,
@@ -63,7 +61,7 @@ impl ChainError {
         match self {
             ChainError::Condition { index, .. }
             | ChainError::Catalog { index, .. }
-            | ChainError::Radius { index, .. }
+            | ChainError::Columns { index, .. }
             | ChainError::TooEarly { index, .. } => Some(*index),
             ChainError::TooMany { .. } => None,
         }

@@ -1,50 +1,56 @@
 //! The chain: the configured steps, in order, on batches of alerts. Adds annotations, says which rows pass.
 //!
 //! May depend on: `alert`, `avro` (schemas), `config` (steps), `filter`, `catalog`, arrow. It names no other stage. Catalogues
-//! are loaded when the chain is built; after that nothing here does I/O.
+//! are opened when the chain is built; after that only a [`Watch`] does I/O, on a thread of its own.
 //!
 //! **Invariants:** every row that comes in goes out, with a verdict; a step sees only rows that all steps before it have passed;
 //! every batch leaves with the columns of [`Chain::annotation_fields`], whatever its schema and verdicts; counters change only
 //! when a whole batch has been through, so that a batch which is replayed after a fault counts once.
 
 mod annotation;
+mod bind;
+mod classify;
 mod error;
+mod matcher;
 mod report;
+mod tried;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::Path;
+use std::sync::{Arc, RwLock};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, NullArray};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{FieldRef, Schema};
 
 use crate::alert::{AlertBatch, Annotation, Decoded, Fault, Flags, Transform, Verdict};
-use crate::avro::{AlertSchema, Wanted};
-use crate::catalog::{Catalog, Hits};
+use crate::avro::Wanted;
 use crate::config::{self, StepKind};
-use crate::filter::{Bound, Expression, FilterError};
+use crate::filter::Expression;
 
 pub use error::ChainError;
-pub use report::{ChainReport, StepReport};
+pub use report::{CatalogReport, ChainReport, StepReport};
+pub use watch::Watch;
 
-use annotation::Matches;
+use annotation::{Columns, Matches};
+use bind::{Binding, Known};
+use classify::Classes;
+use matcher::Entry;
 use report::{Counters, Tally};
-
-/// Largest radius of a cross-match, arcseconds: the whole sky.
-const MAX_RADIUS: f64 = 180.0 * 3_600.0;
-
-/// Schemas whose bindings are kept; a stream has a handful.
-const MAX_SCHEMAS: usize = 256;
+use tried::Tried;
 
 /// The steps of a pipeline, ready to be applied from several threads.
 #[derive(Debug)]
 pub struct Chain {
     names: Arc<[String]>,
     steps: Vec<Step>,
+    /// All catalogues of all steps, in their order.
+    entries: Vec<Entry>,
+    /// What the annotations of matches are made of.
+    columns: Columns,
     fields: Vec<FieldRef>,
     counters: Vec<Counters>,
     bindings: RwLock<Vec<Known>>,
@@ -52,81 +58,82 @@ pub struct Chain {
 
 #[derive(Debug)]
 enum Step {
-    /// `annotated` is whether a cross-match comes before it; `reads` whether it names an annotation, so that they are built only
-    /// where they are looked at.
+    /// `reads` are the places of the annotations that it names, so that they are built only where they are looked at.
     Cut {
         condition: Expression,
-        annotated: bool,
-        reads: bool,
+        reads: Vec<usize>,
     },
+    /// Searches in these of the chain's catalogues.
     Crossmatch {
-        catalog: Catalog,
-        radius: f64,
+        entries: std::ops::Range<usize>,
     },
+    Classify(Classes),
 }
 
-/// A step tied to a schema, or why it cannot be.
-type Binding = Result<Option<Bound>, FilterError>;
+impl Step {
+    /// Its conditions on alerts, and the annotations that they read.
+    fn conditions(&self) -> Vec<&Expression> {
+        match self {
+            Step::Cut { condition, .. } => vec![condition],
+            Step::Crossmatch { .. } => Vec::new(),
+            Step::Classify(classes) => classes.conditions(),
+        }
+    }
+}
 
-/// A schema and the bindings of all steps to it.
-type Known = (Arc<AlertSchema>, Arc<[Binding]>);
+/// The annotations of matches come first of all.
+const OF_MATCHES: usize = 3;
 
 impl Chain {
-    /// Parses the conditions and loads the catalogues.
+    /// Parses the conditions and opens the catalogues; indexes of large tables are kept in `cache`.
     ///
     /// # Errors
     /// The first step that cannot work, with its place in the chain.
-    pub fn new(steps: &[config::Step]) -> Result<Chain, ChainError> {
+    pub fn new(steps: &[config::Step], cache: Option<&Path>) -> Result<Chain, ChainError> {
         if steps.len() > usize::from(u16::MAX) {
             return Err(ChainError::TooMany { steps: steps.len() });
         }
-        let matcher = steps.iter().position(|s| matches!(s.kind, StepKind::Crossmatch { .. }));
-        let fields = if matcher.is_some() { annotation::fields() } else { Vec::new() };
-        let built = steps
-            .iter()
-            .enumerate()
-            .map(|(index, step)| {
-                let name = || step.name.clone();
-                Ok(match &step.kind {
-                    StepKind::Cut { condition } => {
-                        let condition = Expression::parse(condition).map_err(|source| ChainError::Condition {
-                            index,
-                            name: name(),
-                            source,
-                        })?;
-                        let annotated = matcher.is_some_and(|m| m < index);
-                        let read = fields.iter().find(|f| condition.mentions(f.name()));
-                        if let (Some(field), Some(m), false) = (read, matcher, annotated) {
-                            return Err(ChainError::TooEarly {
-                                index,
-                                name: name(),
-                                annotation: field.name().clone(),
-                                matcher: steps[m].name.clone(),
-                            });
-                        }
-                        Step::Cut { annotated, reads: read.is_some(), condition }
-                    }
-                    StepKind::Crossmatch { catalog, id, radius } => {
-                        if !(*radius > 0.0 && *radius <= MAX_RADIUS) {
-                            return Err(ChainError::Radius { index, name: name(), radius: *radius });
-                        }
-                        let catalog = Catalog::load_csv(catalog, id).map_err(|source| ChainError::Catalog {
-                            index,
-                            name: name(),
-                            source,
-                        })?;
-                        for warning in catalog.warnings() {
-                            tracing::warn!(step = step.name, "{warning}");
-                        }
-                        Step::Crossmatch { catalog, radius: *radius }
-                    }
-                })
-            })
-            .collect::<Result<Vec<_>, ChainError>>()?;
+        let mut entries = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            let StepKind::Crossmatch { catalogs } = &step.kind else { continue };
+            for matched in catalogs {
+                let opened = Entry::open(matched, index, cache);
+                entries.push(opened.map_err(|source| ChainError::Catalog { index, name: step.name.clone(), source })?);
+            }
+        }
+        let whose = |reason| ChainError::Columns { index: entries.last().map_or(0, |entry| entry.step), reason };
+        let columns = Columns::new(&entries).map_err(whose)?;
+        let mut fields = if entries.is_empty() { Vec::new() } else { columns.fields().to_vec() };
+        // After which step each of them is known.
+        let mut born = vec![entries.first().map_or(0, |entry| entry.step); fields.len()];
+        for (index, step) in steps.iter().enumerate() {
+            let StepKind::Classify { column, .. } = &step.kind else { continue };
+            fields.push(classify::field(column));
+            born.push(index);
+        }
+        let scope = bind::Scope { steps, entries: &entries, fields: &fields, born: &born };
+        let mut built = Vec::with_capacity(steps.len());
+        for (index, step) in steps.iter().enumerate() {
+            built.push(match &step.kind {
+                StepKind::Cut { condition } => {
+                    let (condition, reads) = scope.parse(index, condition)?;
+                    Step::Cut { condition, reads }
+                }
+                StepKind::Crossmatch { .. } => {
+                    let first = entries.partition_point(|entry| entry.step < index);
+                    Step::Crossmatch { entries: first..entries.partition_point(|entry| entry.step <= index) }
+                }
+                StepKind::Classify { column, classes, otherwise } => {
+                    Step::Classify(Classes::new(&scope, index, column, classes, otherwise)?)
+                }
+            });
+        }
         Ok(Chain {
             names: steps.iter().map(|s| s.name.clone()).collect(),
-            counters: built.iter().map(|_| Counters::default()).collect(),
+            counters: built.iter().map(|step| Counters::new(step.numbers())).collect(),
             steps: built,
+            entries,
+            columns,
             fields,
             bindings: RwLock::default(),
         })
@@ -161,128 +168,134 @@ impl Chain {
     /// The fields of the survey that the steps read besides the candidate view.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
-        let paths = |step: &Step| match step {
-            Step::Cut { condition, .. } => condition.paths(),
-            Step::Crossmatch { .. } => Vec::new(),
-        };
-        Wanted::only(self.steps.iter().flat_map(paths))
+        let paths = |condition: &Expression| condition.paths();
+        Wanted::only(self.steps.iter().flat_map(|step| step.conditions().into_iter().flat_map(paths)))
     }
 
-    /// Names of the catalogues that are matched against, in the order of the steps.
+    /// The editions of the catalogues that batches of this moment were matched against, in the order of the steps.
     #[must_use]
     pub fn catalogs(&self) -> Vec<String> {
-        let name = |step: &Step| match step {
-            Step::Crossmatch { catalog, .. } => Some(catalog.id().to_owned()),
-            Step::Cut { .. } => None,
-        };
-        self.steps.iter().filter_map(name).collect()
+        self.entries.iter().flat_map(Entry::editions).collect()
     }
 
     /// What each step has done so far.
     #[must_use]
     pub fn report(&self) -> ChainReport {
         let steps = self.names.iter().zip(&self.steps).zip(&self.counters);
-        ChainReport {
-            steps: steps
-                .map(|((name, step), counters)| match step {
-                    Step::Cut { .. } => counters.report(name, "cut", None),
-                    Step::Crossmatch { catalog, .. } => counters.report(name, "crossmatch", Some(catalog.id())),
-                })
-                .collect(),
-        }
-    }
-
-    /// Binds every step to the columns that batches of a schema have, of all that it would have. What is not decoded is
-    /// wanted by no step; what is in neither is told by the names of all.
-    fn bind(&self, schema: &Schema, decoded: &Schema) -> Vec<Binding> {
-        let bind = |condition: &Expression, annotations: &[FieldRef]| {
-            condition.bind(schema, annotations)?;
-            condition.bind(decoded, annotations).map(Some)
-        };
-        let shadowed = self.fields.iter().find(|f| schema.column_with_name(f.name()).is_some());
-        self.steps
-            .iter()
-            .map(|step| match (step, shadowed) {
-                (_, Some(field)) => Err(FilterError::Shadowed { name: field.name().clone() }),
-                (Step::Cut { condition, annotated: true, .. }, _) => bind(condition, &self.fields),
-                (Step::Cut { condition, .. }, _) => bind(condition, &[]),
-                (Step::Crossmatch { .. }, _) => Ok(None),
-            })
-            .collect()
-    }
-
-    /// Bindings for the schema of a batch, made once. What does not fit is told once.
-    fn bindings(&self, schema: &Arc<AlertSchema>) -> Arc<[Binding]> {
-        let find = |known: &[Known]| known.iter().find(|(s, _)| Arc::ptr_eq(s, schema)).map(|(_, b)| b.clone());
-        // A poisoned lock still guards a whole list: entries are made before they are pushed.
-        if let Some(known) = find(&self.bindings.read().unwrap_or_else(PoisonError::into_inner)) {
-            return known;
-        }
-        let made: Arc<[Binding]> = self.bind(&schema.arrow, &schema.decoded).into();
-        let mut known = self.bindings.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = find(&known) {
-            return other;
-        }
-        for (step, error) in self.names.iter().zip(made.iter()).filter_map(|(n, b)| b.as_ref().err().map(|e| (n, e))) {
-            let fingerprint = format!("{:016x}", schema.fingerprint);
-            tracing::warn!(
-                step,
-                schema = schema.name,
-                fingerprint,
-                "{error}; alerts of this schema are skipped here and flagged"
-            );
-        }
-        if known.len() >= MAX_SCHEMAS {
-            known.clear();
-        }
-        known.push((schema.clone(), made.clone()));
-        made
+        ChainReport { steps: steps.map(|((name, step), counters)| step.report(name, counters, &self.entries)).collect() }
     }
 
     fn part(&self, part: &AlertBatch, tallies: &mut [Tally]) -> Result<AlertBatch, Fault> {
         let bindings = self.bindings(&part.schema);
         let mut out = part.clone();
         out.steps = self.names.clone();
-        let mut matches = Matches::new(out.len());
+        let mut notes = Notes::new(self, out.len());
         for (index, (step, tally)) in self.steps.iter().zip(tallies).enumerate() {
             let fault = |what: String| Fault::defect(format!("step `{}`: {what}", self.names[index]));
             #[allow(clippy::cast_possible_truncation, reason = "Chain::new bounds the number of steps")]
             let skipped = Verdict::Skipped(index as u16);
-            match (step, &bindings[index]) {
-                (_, Err(_)) => {
-                    for (verdict, flags) in out.verdicts.iter_mut().zip(&mut out.flags) {
-                        if *verdict == Verdict::Passed {
-                            *verdict = skipped;
-                            flags.set(Flags::STEP_ERROR);
-                            tally.errors += 1;
-                        }
+            let Ok(bound) = &bindings[index] else {
+                for (verdict, flags) in out.verdicts.iter_mut().zip(&mut out.flags) {
+                    if *verdict == Verdict::Passed {
+                        *verdict = skipped;
+                        flags.set(Flags::STEP_ERROR);
+                        tally.errors += 1;
                     }
                 }
-                (Step::Cut { reads, .. }, Ok(Some(bound))) => {
-                    let annotations = if *reads {
-                        matches.arrays(&out.candidate, &self.steps).map_err(|e| fault(e.to_string()))?
-                    } else {
-                        Vec::new()
-                    };
+                continue;
+            };
+            match step {
+                Step::Cut { reads, .. } => {
+                    let annotations = notes.arrays(reads, &out).map_err(&fault)?;
+                    let [bound] = bound.as_slice() else { return Err(fault("has no condition".to_owned())) };
                     let mask = bound.evaluate(&out.records, &annotations).map_err(|e| fault(e.to_string()))?;
                     let nans = || bound.nans(&out.records, &annotations).map_err(|e| fault(e.to_string()));
                     cut(&mut out.verdicts, skipped, &mask, nans, tally)?;
                 }
-                (Step::Crossmatch { catalog, radius }, _) => {
-                    let hits = crossmatch(&out, catalog, *radius, tally).map_err(fault)?;
-                    matches.add(index, hits);
+                Step::Crossmatch { entries } => self.crossmatch(&out, entries.clone(), &mut notes, tally).map_err(fault)?,
+                Step::Classify(classes) => {
+                    let annotations = notes.arrays(&classes.reads, &out).map_err(&fault)?;
+                    let tried = (!self.entries.is_empty()).then(|| notes.matches.tried());
+                    let class = classes.apply(&out, &annotations, bound, tried.as_deref(), tally).map_err(fault)?;
+                    notes.made[classes.place] = Some(class);
                 }
-                (Step::Cut { .. }, Ok(None)) => return Err(fault("has no condition".to_owned())),
             }
         }
-        if !self.fields.is_empty() {
-            let arrays = matches
-                .arrays(&out.candidate, &self.steps)
-                .map_err(|e| Fault::defect(format!("cannot build the columns of matches: {e}")))?;
-            let fields = self.fields.iter().cloned();
-            out.annotations.extend(fields.zip(arrays).map(|(field, values)| Annotation { field, values }));
-        }
+        let all: Vec<usize> = (0..self.fields.len()).collect();
+        let arrays = notes.arrays(&all, &out).map_err(|e| Fault::defect(format!("cannot build annotations: {e}")))?;
+        let fields = self.fields.iter().cloned();
+        out.annotations.extend(fields.zip(arrays).map(|(field, values)| Annotation { field, values }));
         Ok(out)
+    }
+
+    /// Searches around the rows that pass and have a position.
+    fn crossmatch(
+        &self,
+        batch: &AlertBatch,
+        entries: std::ops::Range<usize>,
+        notes: &mut Notes,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        let (tried, without) = Tried::of(batch)?;
+        let tried = Arc::new(tried);
+        tally.passed += tried.rows.len() as u64 + without;
+        tally.not_tried += without;
+        let mut any = vec![false; tried.rows.len()];
+        for (place, entry) in entries.enumerate() {
+            let found = self.entries[entry].search(entry, &tried)?;
+            let lengths = (0..found.hits.queries()).map(|query| found.hits.of(query).len());
+            let mut with = 0;
+            for (any, length) in any.iter_mut().zip(lengths) {
+                *any |= length > 0;
+                with += u64::from(length > 0);
+            }
+            let uncovered = found.covered.iter().flatten().filter(|covered| !**covered).count() as u64;
+            let capped = found.capped.iter().filter(|capped| **capped).count() as u64;
+            let numbers = &mut tally.more[report::PER_CATALOG * place..][..report::PER_CATALOG];
+            for (number, more) in numbers.iter_mut().zip([with, found.hits.total() as u64, uncovered, capped]) {
+                *number += more;
+            }
+            tally.matches += found.hits.total() as u64;
+            notes.add(found);
+        }
+        tally.matched += any.iter().filter(|any| **any).count() as u64;
+        Ok(())
+    }
+}
+
+/// The annotations of a batch, built where they are first read.
+struct Notes<'a> {
+    chain: &'a Chain,
+    matches: Matches,
+    /// By place among the chain's fields.
+    made: Vec<Option<ArrayRef>>,
+}
+
+impl<'a> Notes<'a> {
+    fn new(chain: &'a Chain, rows: usize) -> Notes<'a> {
+        Notes { chain, matches: Matches::new(rows), made: vec![None; chain.fields.len()] }
+    }
+
+    fn add(&mut self, found: matcher::Found) {
+        self.matches.add(found);
+        self.made[..OF_MATCHES].fill(None);
+    }
+
+    /// Arrays by the places of all annotations; those that are not asked for are empty.
+    fn arrays(&mut self, wanted: &[usize], batch: &AlertBatch) -> Result<Vec<ArrayRef>, String> {
+        let chain = self.chain;
+        for &place in wanted {
+            if self.made[place].is_none() {
+                let array = if place < OF_MATCHES && !chain.entries.is_empty() {
+                    self.matches.array(place, &batch.candidate, &chain.entries, &chain.columns).map_err(|e| e.to_string())?
+                } else {
+                    return Err(format!("the annotation `{}` is read before it is made", chain.fields[place].name()));
+                };
+                self.made[place] = Some(array);
+            }
+        }
+        let nothing: ArrayRef = Arc::new(NullArray::new(0));
+        Ok(self.made.iter().map(|array| array.as_ref().unwrap_or(&nothing).clone()).collect())
     }
 }
 
@@ -290,19 +303,13 @@ impl Transform for Chain {
     type In = Decoded;
 
     fn apply(&self, batch: &Decoded) -> Result<Decoded, Fault> {
-        let mut tallies = vec![Tally::default(); self.steps.len()];
+        let mut tallies: Vec<Tally> = self.steps.iter().map(|step| Tally::new(step.numbers())).collect();
         let parts = batch.parts.iter().map(|p| self.part(p, &mut tallies)).collect::<Result<_, _>>()?;
         for (counters, tally) in self.counters.iter().zip(&tallies) {
             counters.add(tally);
         }
         Ok(Decoded { token: batch.token.clone(), parts, letters: batch.letters.clone(), permit: batch.permit.clone() })
     }
-}
-
-/// Rows of a cross-match that were tried, and what was found for each.
-struct Searched {
-    rows: Vec<u32>,
-    hits: Hits,
 }
 
 /// Skips the rows where the mask is not true. Skipped rows count as unknown where the mask is null, or false with a NaN among
@@ -330,29 +337,4 @@ fn cut(
         tally.unknown += fell.iter().filter(unknown).count() as u64;
     }
     Ok(())
-}
-
-/// Searches around the rows that pass and have a position.
-fn crossmatch(batch: &AlertBatch, catalog: &Catalog, radius: f64, tally: &mut Tally) -> Result<Searched, String> {
-    let floats = |array: &arrow_array::ArrayRef, name: &str| {
-        array.as_primitive_opt::<Float64Type>().cloned().ok_or_else(|| format!("{name} is {}, not Float64", array.data_type()))
-    };
-    let (ra, dec) = (floats(&batch.candidate.ra, "right ascension")?, floats(&batch.candidate.dec, "declination")?);
-    let mut rows = Vec::with_capacity(batch.len());
-    let mut positions = Vec::with_capacity(batch.len());
-    for (row, _) in (0u32..).zip(&batch.verdicts).filter(|(_, v)| **v == Verdict::Passed) {
-        tally.passed += 1;
-        let i = row as usize;
-        if ra.is_valid(i) && dec.is_valid(i) && crate::sky::is_position(ra.value(i), dec.value(i)) {
-            rows.push(row);
-            positions.push((ra.value(i), dec.value(i)));
-        } else {
-            tally.not_tried += 1;
-        }
-    }
-    let mut hits = Hits::default();
-    catalog.search(&positions, radius, &mut hits);
-    tally.matches += hits.total() as u64;
-    tally.matched += (0..hits.queries()).filter(|q| !hits.of(*q).is_empty()).count() as u64;
-    Ok(Searched { rows, hits })
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod matching;
+
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +13,10 @@ use arrow_array::types::{Float64Type, Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Float64Array, Int32Array, Int64Array, PrimitiveArray, RecordBatch, StringArray, StructArray};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::{Chain, ChainError, StepReport};
+use super::{CatalogReport, Chain, ChainError, StepReport};
 use crate::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Span, Token, TopicPartition, Transform, Verdict};
 use crate::avro::AlertSchema;
-use crate::config::{Step, StepKind};
+use crate::config::{Class, Matched, Step, StepKind};
 use crate::filter::FilterError;
 
 /// The one place that makes a schema.
@@ -69,8 +71,11 @@ fn cut(name: &str, condition: &str) -> Step {
 }
 
 fn crossmatch(name: &str, catalog: &Path, id: &str, radius: f64) -> Step {
-    let kind = StepKind::Crossmatch { catalog: catalog.to_owned(), id: id.to_owned(), radius };
-    Step { name: name.to_owned(), kind }
+    matched(name, vec![Matched::within(catalog, id, radius)])
+}
+
+fn matched(name: &str, catalogs: Vec<Matched>) -> Step {
+    Step { name: name.to_owned(), kind: StepKind::Crossmatch { catalogs } }
 }
 
 fn catalog(rows: &str) -> tempfile::NamedTempFile {
@@ -99,7 +104,7 @@ const THERE: Option<(f64, f64)> = Some((200.0, -20.0));
 
 #[test]
 fn cuts_pass_what_is_true_and_count_the_unknown_apart() {
-    let chain = Chain::new(&[cut("good", "candidate.rb >= 0.55"), cut("better", "candidate.rb > 0.8")]).unwrap();
+    let chain = Chain::new(&[cut("good", "candidate.rb >= 0.55"), cut("better", "candidate.rb > 0.8")], None).unwrap();
     let records = records("rb", &[Some(0.6), Some(0.5), None, Some(f64::NAN), Some(0.9)]);
     chain.check(&records.schema()).unwrap();
     let out = chain.apply(&batch(vec![part(&schema("s", &records), records, &[HERE; 5])])).unwrap();
@@ -127,7 +132,7 @@ fn matches_are_ordered_by_step_then_distance() {
         crossmatch("two", other.path(), "other", 1.5),
         cut("listed", "crossmatches IS NOT NULL AND matches >= 3"),
     ];
-    let chain = Chain::new(&steps).unwrap();
+    let chain = Chain::new(&steps, None).unwrap();
     let records = records("rb", &[Some(1.0); 3]);
     chain.check(&records.schema()).unwrap();
     let out = chain.apply(&batch(vec![part(&schema("s", &records), records, &[HERE, None, THERE])])).unwrap();
@@ -148,7 +153,7 @@ fn matches_are_ordered_by_step_then_distance() {
     let first = StepReport {
         name: "one".into(),
         kind: "crossmatch",
-        catalog: Some("near".into()),
+        catalogs: vec![CatalogReport { id: "near".into(), matched_alerts: 1, matches: 2, ..Default::default() }],
         passed: 3,
         matched_alerts: 1,
         matches: 2,
@@ -163,7 +168,7 @@ fn matches_are_ordered_by_step_then_distance() {
 #[test]
 fn every_batch_leaves_with_the_same_columns() {
     let file = catalog("a,10,20\n");
-    let chain = Chain::new(&[cut("none", "candidate.rb > 1"), crossmatch("x", file.path(), "c", 1.0)]).unwrap();
+    let chain = Chain::new(&[cut("none", "candidate.rb > 1"), crossmatch("x", file.path(), "c", 1.0)], None).unwrap();
     for rows in [0, 2] {
         let records = records("rb", &vec![Some(0.0); rows]);
         let out = chain.apply(&batch(vec![part(&schema("s", &records), records, &vec![HERE; rows])])).unwrap();
@@ -171,11 +176,12 @@ fn every_batch_leaves_with_the_same_columns() {
         assert_eq!(fields, chain.annotation_fields());
         for annotation in &out.parts[0].annotations {
             assert_eq!(annotation.values.data_type(), annotation.field.data_type());
-            assert_eq!((annotation.values.len(), annotation.values.null_count()), (rows, rows));
+            let record = annotation.field.name() == "catalogs";
+            assert_eq!((annotation.values.len(), annotation.values.null_count()), (rows, if record { 0 } else { rows }));
         }
     }
     let fields = chain.annotation_fields();
-    assert_eq!(fields.iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["matches", "crossmatches"]);
+    assert_eq!(fields.iter().map(|f| f.name().as_str()).collect::<Vec<_>>(), ["matches", "crossmatches", "catalogs"]);
     let DataType::List(item) = fields[1].data_type() else { panic!("not a list") };
     let DataType::Struct(columns) = item.data_type() else { panic!("not a record") };
     let units = columns.iter().map(|f| (f.name().as_str(), f.metadata().get("unit").map(|u| u.to_string()))).collect::<Vec<_>>();
@@ -199,7 +205,7 @@ fn every_batch_leaves_with_the_same_columns() {
 #[test]
 fn a_schema_that_lacks_a_field_stops_only_its_own_alerts() {
     let file = catalog("a,10,20\n");
-    let chain = Chain::new(&[crossmatch("x", file.path(), "c", 1.0), cut("good", "candidate.rb > 0.5")]).unwrap();
+    let chain = Chain::new(&[crossmatch("x", file.path(), "c", 1.0), cut("good", "candidate.rb > 0.5")], None).unwrap();
     let (new, old) = (records("drb", &[Some(1.0), Some(1.0)]), records("rb", &[Some(1.0), Some(0.0)]));
     let (new_schema, old_schema) = (schema("new", &new), schema("old", &old));
     for _ in 0..2 {
@@ -221,21 +227,18 @@ fn what_cannot_work_is_refused_with_its_step() {
     let file = catalog("a,10,20\n");
     let matcher = crossmatch("x", file.path(), "c", 1.0);
     let bad = |steps: &[Step]| {
-        let error = Chain::new(steps).unwrap_err();
+        let error = Chain::new(steps, None).unwrap_err();
         (error.step(), error.to_string())
     };
     let (step, text) = bad(&[matcher.clone(), cut("c", "candidate.rb >")]);
     assert_eq!((step, text.as_str()), (Some(1), "step 2 (`c`): expected an expression, found the end"));
     let (step, text) = bad(&[cut("early", "matches > 0"), matcher.clone()]);
     assert_eq!(step, Some(0));
-    assert_eq!(text, "step 1 (`early`): `matches` is not known before the step `x`; move the cut after it");
-    for radius in [0.0, -1.0, f64::NAN, f64::INFINITY, 700_000.0] {
-        assert!(matches!(Chain::new(&[crossmatch("x", file.path(), "c", radius)]), Err(ChainError::Radius { index: 0, .. })));
-    }
-    let absent = Chain::new(&[crossmatch("x", Path::new("/nowhere.csv"), "c", 1.0)]);
+    assert_eq!(text, "step 1 (`early`): `matches` is not known before the step `x`; move this step after it");
+    let absent = Chain::new(&[crossmatch("x", Path::new("/nowhere.csv"), "c", 1.0)], None);
     assert!(matches!(absent, Err(ChainError::Catalog { index: 0, .. })));
 
-    let chain = Chain::new(&[matcher, cut("c", "candidate.rbb > 1")]).unwrap();
+    let chain = Chain::new(&[matcher, cut("c", "candidate.rbb > 1")], None).unwrap();
     let error = chain.check(&records("rb", &[]).schema()).unwrap_err();
     assert_eq!(error.to_string(), "step 2 (`c`): no field `candidate.rbb`; did you mean `candidate.rb`?");
     let shadowing = Schema::new(vec![Field::new("matches", DataType::Int32, true)]);
@@ -248,7 +251,7 @@ fn what_cannot_work_is_refused_with_its_step() {
 #[test]
 fn a_fault_or_panic_counts_nothing_and_leaves_the_chain_usable() {
     let file = catalog("a,10,20\n");
-    let chain = Chain::new(&[crossmatch("x", file.path(), "c", 1.0), cut("good", "candidate.rb > 0.5")]).unwrap();
+    let chain = Chain::new(&[crossmatch("x", file.path(), "c", 1.0), cut("good", "candidate.rb > 0.5")], None).unwrap();
     let records = records("rb", &[Some(1.0)]);
     let schema = schema("s", &records);
     let sound = part(&schema, records.clone(), &[HERE]);
@@ -276,7 +279,7 @@ fn a_fault_or_panic_counts_nothing_and_leaves_the_chain_usable() {
 #[test]
 fn threads_share_a_chain() {
     let file = catalog("a,10,20\n");
-    let chain = Chain::new(&[crossmatch("x", file.path(), "c", 1.0), cut("matched", "matches = 1")]).unwrap();
+    let chain = Chain::new(&[crossmatch("x", file.path(), "c", 1.0), cut("matched", "matches = 1")], None).unwrap();
     let records = records("rb", &[Some(1.0); 4]);
     let schema = schema("s", &records);
     std::thread::scope(|scope| {

@@ -90,6 +90,12 @@ impl Viewpoint {
     }
 }
 
+/// The Julian year of a time (microseconds since 1970, UTC): 2000.0 is JD 2451545.0. The minute between UTC and TT is left out.
+#[must_use]
+pub fn julian_year(micros: i64) -> f64 {
+    2000.0 + (micros as f64 / 86_400e6 - 10_957.5) / 365.25
+}
+
 /// The position (degrees) of a source `years` after it was at `position`, moving in a straight line in space, its distance and
 /// radial velocity unknown (ESA 1997, SP-1200, 1.5.5 without them). Proper motions in right ascension (times the cosine of the
 /// declination) and declination, mas per year.

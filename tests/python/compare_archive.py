@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from packets import Comparer, Mismatch, Packets, finish
 
-ADDED = {"skysluice", "matches", "crossmatches"}
+ADDED = {"skysluice", "matches", "crossmatches", "catalogs"}
 
 
 def main():

@@ -11,7 +11,7 @@ import pyarrow.parquet
 
 from packets import Comparer, Mismatch, finish, read_container
 
-ADDED = {"skysluice", "matches", "crossmatches"}
+ADDED = {"skysluice", "matches", "crossmatches", "catalogs"}
 
 
 def only(value, kept):

@@ -55,7 +55,7 @@ def main():
         for file in sorted(glob.glob(f"{folder}/output/{topic}/*.avro")):
             with open(file, "rb") as opened:
                 schema, records = read_container(opened.read())
-            own = [f for f in schema["fields"] if f["name"] not in ("matches", "crossmatches")]
+            own = [f for f in schema["fields"] if f["name"] not in ("matches", "crossmatches", "catalogs")]
             comparer = Comparer({**schema, "fields": own}, arrow=True)
             for record in records:
                 row = rows.get(record["candid"])
@@ -67,7 +67,7 @@ def main():
                     comparer.record({f["name"]: record[f["name"]] for f in own}, row)
                 except Mismatch as mismatch:
                     problems.append(f"{topic} {record['candid']}: {mismatch}")
-                for name in ("matches", "crossmatches"):
+                for name in ("matches", "crossmatches", "catalogs"):
                     if name in record and not same(record[name], row[name]):
                         problems.append(f"{topic} {record['candid']}: {name} {record[name]} there, {row[name]} archived")
             fields += comparer.fields

@@ -140,7 +140,7 @@ fn archive_and_backup_are_acknowledged_each_for_itself_and_counted_once() {
         ledger: ledger.clone(),
         survey: survey(),
         configuration: String::new(),
-        catalogs: Vec::new(),
+        catalogs: Editions::new(Vec::new),
         counts: Arc::default(),
         memory: 1 << 20,
         letters_of: None,

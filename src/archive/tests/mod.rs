@@ -261,7 +261,7 @@ impl House {
             ledger: self.ledger.clone(),
             survey: self.survey.clone(),
             configuration: "c0ffee".into(),
-            catalogs: vec!["gcvs 5.1".into()],
+            catalogs: Editions::new(|| vec!["gcvs 5.1".into()]),
             counts: Arc::default(),
             memory: self.memory,
             letters_of: self.letters_of.clone(),

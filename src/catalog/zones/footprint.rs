@@ -91,9 +91,14 @@ pub(super) fn order(ranges: &[Range<u64>]) -> u8 {
     DEEPEST - (bits / 2).min(u32::from(DEEPEST)) as u8
 }
 
-/// Whether sorted ranges (start, end) have a position (right ascension in [0, 360), declination; degrees).
-pub(super) fn covers(ranges: &[[u64; 2]], ra: f64, dec: f64) -> bool {
-    let cell = cdshealpix::nested::get(DEEPEST).hash(ra.to_radians(), dec.to_radians());
+/// The cell of a position (right ascension in [0, 360), declination; degrees): nested, order 29.
+#[must_use]
+pub fn cell(ra: f64, dec: f64) -> u64 {
+    cdshealpix::nested::get(DEEPEST).hash(ra.to_radians(), dec.to_radians())
+}
+
+/// Whether sorted ranges (start, end) have a cell of order 29.
+pub(super) fn covers(ranges: &[[u64; 2]], cell: u64) -> bool {
     let after = ranges.partition_point(|r| r[0] <= cell);
     after > 0 && cell < ranges[after - 1][1]
 }
@@ -115,7 +120,7 @@ mod tests {
             ),
             (10, 9, 29)
         );
-        assert!(covers(&[[0, 12 << 58]], 1.0, 2.0) && !covers(&[], 1.0, 2.0));
+        assert!(covers(&[[0, 12 << 58]], cell(1.0, 2.0)) && !covers(&[], cell(1.0, 2.0)));
     }
 
     #[test]
@@ -142,7 +147,7 @@ mod tests {
         for (ra, dec, expected) in
             [(102.5, 2.5, true), (100.01, 0.01, true), (106.1, 2.5, false), (102.5, -1.1, false), (0.0, 90.0, false)]
         {
-            assert_eq!(covers(&ranges, ra, dec), expected, "{ra} {dec}");
+            assert_eq!(covers(&ranges, cell(ra, dec)), expected, "{ra} {dec}");
         }
     }
 }

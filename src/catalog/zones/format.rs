@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub(super) const MAGIC: &[u8; 8] = b"SKYZONES";
+pub(in crate::catalog) const MAGIC: &[u8; 8] = b"SKYZONES";
 /// Readers of another major version cannot read what this one writes.
 pub(super) const MAJOR: u16 = 1;
 const MINOR: u16 = 0;

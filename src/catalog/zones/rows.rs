@@ -22,6 +22,13 @@ impl ZoneIndex {
         self.header.rows == 0
     }
 
+    /// A number made of the checksums of all sections: that of another content differs.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let sums: Vec<u8> = self.header.sections.iter().flat_map(|section| section.checksum.to_le_bytes()).collect();
+        xxhash_rust::xxh3::xxh3_64(&sums)
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -121,9 +128,20 @@ impl ZoneIndex {
     /// Whether the footprint has a position (degrees): `None` where it is not known, `Some(false)` for what is no position.
     #[must_use]
     pub fn covers(&self, ra: f64, dec: f64) -> Option<bool> {
-        self.meta.footprint_order?;
         let ra = sky::normalise_ra(ra);
-        Some(sky::is_position(ra, dec) && footprint::covers(self.numbers(Kind::Moc), ra, dec))
+        self.has_footprint().then(|| sky::is_position(ra, dec) && self.covers_cell(footprint::cell(ra, dec)))
+    }
+
+    /// Whether it is known where the catalogue has looked.
+    #[must_use]
+    pub fn has_footprint(&self) -> bool {
+        self.meta.footprint_order.is_some()
+    }
+
+    /// Whether the footprint has a cell (see [`super::cell`]); false where it is not known.
+    #[must_use]
+    pub fn covers_cell(&self, cell: u64) -> bool {
+        footprint::covers(self.numbers(Kind::Moc), cell)
     }
 
     fn record(&self, row: u32) -> &[u8] {

@@ -6,6 +6,7 @@ mod decode;
 mod paths;
 mod sinks;
 mod source;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ pub use paths::{Surroundings, look, normal, read};
 pub use source::security;
 
 use super::at::{At, Place};
-use super::checked::{BatchLimits, Breaker, Pipeline, Service, Settings, Step, StepKind, Survey};
+use super::checked::{BatchLimits, Breaker, Pipeline, Service, Settings, Survey};
 use super::problem::{ConfigError, Problem, Shown};
 use super::raw;
 use super::spots::{Spot, Spots};
@@ -25,7 +26,7 @@ use super::{survey, yaml};
 use claims::Claims;
 
 /// Largest radius of a cross-match, arcseconds: beyond a degree the matches of one alert are a catalogue of their own.
-const LARGEST_RADIUS: f64 = 3600.0;
+const LARGEST_RADIUS: f64 = 30.0 * 3600.0;
 
 /// Checks a text as if it were in the file `path`.
 ///
@@ -255,71 +256,6 @@ impl Checker<'_> {
             self.problem(*place, format!("{value} is no share"), help);
         }
         Breaker { share, of: self.count(raw.of.as_ref(), default.of, 10_000_000) }
-    }
-
-    fn steps(&mut self, component: usize, raw: &[At<raw::Step>]) -> Vec<Step> {
-        let mut steps = Vec::with_capacity(raw.len());
-        let (mut cuts, mut matches) = (0, 0);
-        let mut names: BTreeMap<String, Place> = BTreeMap::new();
-        let mut ids: BTreeMap<String, Place> = BTreeMap::new();
-        for (index, At { value, place }) in raw.iter().enumerate() {
-            let (given, number, word) = match value {
-                raw::Step::Cut(cut) => (&cut.name, &mut cuts, "cut"),
-                raw::Step::Crossmatch(crossmatch) => (&crossmatch.name, &mut matches, "crossmatch"),
-            };
-            *number += 1;
-            let name = given.as_ref().map_or_else(|| format!("{word}-{number}"), |name| name.value.clone());
-            let name_place = given.as_ref().map_or(*place, |name| name.place);
-            if let Some(name) = given {
-                self.name(name, "step");
-            }
-            if let Some(first) = names.insert(name.clone(), name_place) {
-                let line = self.line(first);
-                self.problem(name_place, format!("there are two steps named `{name}`"), format!("the other is in line {line}"));
-            }
-            let kind = match value {
-                raw::Step::Cut(cut) => {
-                    self.condition(&cut.condition);
-                    self.places.insert(Spot::Step(component, index), cut.condition.place);
-                    Some(StepKind::Cut { condition: cut.condition.value.clone() })
-                }
-                raw::Step::Crossmatch(crossmatch) => self.crossmatch(crossmatch, &mut ids),
-            };
-            steps.extend(kind.map(|kind| Step { name, kind }));
-        }
-        steps
-    }
-
-    fn condition(&mut self, condition: &At<String>) {
-        if condition.value.trim().is_empty() {
-            self.problem(condition.place, "the condition is empty", "write an expression, such as `candidate.rb >= 0.55`");
-        }
-    }
-
-    fn crossmatch(&mut self, raw: &raw::Crossmatch, ids: &mut BTreeMap<String, Place>) -> Option<StepKind> {
-        let catalog = self.input(&raw.catalog, "catalogue");
-        let id = match &raw.id {
-            Some(id) => id.value.clone(),
-            None => Path::new(&raw.catalog.value).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        };
-        let place = raw.id.as_ref().map_or(raw.catalog.place, |id| id.place);
-        if id.trim().is_empty() || id.len() > 64 || id.chars().any(char::is_control) {
-            self.problem(place, format!("`{id}` cannot be the id of a catalogue"), "write 1 to 64 letters: `id: gaia`");
-        }
-        if let Some(first) = ids.insert(id.clone(), place) {
-            let line = self.line(first);
-            let help = format!("the other is in line {line}; give one of them another `id:`");
-            self.problem(place, format!("two catalogues have the id `{id}`"), help);
-        }
-        let radius = self.angle(&raw.radius);
-        if let Some(radius) = radius
-            && !(radius > 0.0 && radius <= LARGEST_RADIUS)
-        {
-            let message = format!("the radius `{}` is out of range", raw.radius.value.0);
-            self.problem(raw.radius.place, message, "write more than 0 and at most `1 deg`, such as `1.5 arcsec`");
-            return None;
-        }
-        Some(StepKind::Crossmatch { catalog: catalog?, id, radius: radius? })
     }
 
     fn angle(&mut self, angle: &At<Angle>) -> Option<f64> {

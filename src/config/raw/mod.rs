@@ -5,6 +5,7 @@ mod profile;
 mod registry;
 mod sinks;
 mod source;
+mod steps;
 
 pub use profile::{Brightness, Clock, FieldMeaning, Paths, Profile};
 pub use registry::{Registry, Then};
@@ -12,13 +13,14 @@ pub use sinks::{
     Archive, Backup, Codec, Columns, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write,
 };
 pub use source::{Begin, Kafka, PacketKind, Properties, Property, Simulator, Source};
+pub use steps::{Classify, Crossmatch, Engine, Matched, Step};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::at::At;
 use super::checked;
-use super::units::{Angle, Size, Time, show_size, show_time};
+use super::units::{Size, Time, show_size, show_time};
 
 /// Configuration of Skysluice. Files that are read are looked for in the folder of this file, then in the working directory;
 /// files that are written are relative to the folder of this file.
@@ -154,40 +156,4 @@ pub struct Breaker {
     /// ones at the start hold nothing. The default is some seconds of an ordinary stream.
     #[schemars(extend("default" = checked::Breaker::default().of))]
     pub of: Option<At<u32>>,
-}
-
-/// One step.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Step {
-    /// Lets only the alerts pass for which a condition is true.
-    Cut(Cut),
-    /// Matches positions against a catalogue and adds the matches as annotations.
-    Crossmatch(Crossmatch),
-}
-
-/// Lets only the alerts pass for which a condition is true.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cut {
-    /// SQL expression over the fields of the alert by their path, and over annotations: `candidate.rb >= 0.55 AND
-    /// candidate.nbad = 0`. What is null or NaN does not pass.
-    #[serde(rename = "where")]
-    pub condition: At<String>,
-    /// Name in counters and in the archive's reason. Default: `cut-1`, `cut-2`, ... in their order.
-    pub name: Option<At<String>>,
-}
-
-/// Matches positions against a catalogue.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Crossmatch {
-    /// File of the catalogue (CSV).
-    pub catalog: At<String>,
-    /// Sources up to this separation match: above 0, up to 1 deg.
-    pub radius: At<Angle>,
-    /// Name of the catalogue in annotations. Default: the name of its file without the ending.
-    pub id: Option<At<String>>,
-    /// Name in counters. Default: `crossmatch-1`, `crossmatch-2`, ... in their order.
-    pub name: Option<At<String>>,
 }

@@ -58,6 +58,8 @@ pub struct Part {
     pub dec: Vec<f64>,
     /// Proper motion in right ascension (times the cosine of declination) and in declination, mas/yr; NaN where there is none.
     pub motion: Option<[Vec<f64>; 2]>,
+    /// Radii of the sources' own, arcseconds, where the table has them.
+    pub radius: Option<Vec<f64>>,
     /// The carried columns, under their new names.
     pub carried: RecordBatch,
     first: Place,
@@ -65,6 +67,11 @@ pub struct Part {
 }
 
 impl Part {
+    /// Rows of no file: ids, right ascensions, declinations and columns of one length.
+    pub(crate) fn of(ids: StringArray, ra: Vec<f64>, dec: Vec<f64>, carried: RecordBatch) -> Part {
+        Part { ids, ra, dec, motion: None, radius: None, carried, first: Place::row(1), numbers: Vec::new() }
+    }
+
     /// Where a row is in the file.
     #[must_use]
     pub fn place(&self, row: usize) -> Place {
@@ -207,7 +214,7 @@ impl Positions {
         let options = RecordBatchOptions::new().with_row_count(Some(part_ra.len()));
         let carried = RecordBatch::try_new_with_options(self.carried.clone(), carried, &options)
             .map_err(|e| TableError::Asked { path: self.path.clone(), reason: e.to_string() })?;
-        let part = Part { ids, ra: part_ra, dec: part_dec, motion, carried, first: block.first.clone(), numbers };
+        let part = Part { ids, ra: part_ra, dec: part_dec, motion, radius: None, carried, first: block.first.clone(), numbers };
         if self.chosen.id.is_some() {
             for row in 0..part.ids.len() {
                 self.ids.take(part.ids.value(row), &part.place(row), &mut self.report);

@@ -1,0 +1,201 @@
+//! Steps: unique names, sensible radii, catalogues that exist.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Checker, LARGEST_RADIUS};
+use crate::config::at::{At, Place};
+use crate::config::checked::{CLASS, Class, MatchRadius, Matched, OTHERWISE, Step, StepKind};
+use crate::config::raw;
+use crate::config::spots::Spot;
+use crate::config::units::Angle;
+
+/// The word for radii that are in the catalogue.
+const OWN: &str = "own";
+
+/// Most matches that can be asked for.
+const MOST: u32 = 10_000;
+
+impl Checker<'_> {
+    pub(super) fn steps(&mut self, component: usize, raw: &[At<raw::Step>]) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(raw.len());
+        let (mut cuts, mut matches, mut classes) = (0, 0, 0);
+        let mut columns: BTreeMap<String, Place> = BTreeMap::new();
+        let mut names: BTreeMap<String, Place> = BTreeMap::new();
+        let mut ids: BTreeMap<String, Place> = BTreeMap::new();
+        for (index, At { value, place }) in raw.iter().enumerate() {
+            let (given, number, word) = match value {
+                raw::Step::Cut(cut) => (&cut.name, &mut cuts, "cut"),
+                raw::Step::Crossmatch(crossmatch) => (&crossmatch.name, &mut matches, "crossmatch"),
+                raw::Step::Classify(classify) => (&classify.name, &mut classes, "classify"),
+            };
+            *number += 1;
+            let name = given.as_ref().map_or_else(|| format!("{word}-{number}"), |name| name.value.clone());
+            let name_place = given.as_ref().map_or(*place, |name| name.place);
+            if let Some(name) = given {
+                self.name(name, "step");
+            }
+            if let Some(first) = names.insert(name.clone(), name_place) {
+                let line = self.line(first);
+                self.problem(name_place, format!("there are two steps named `{name}`"), format!("the other is in line {line}"));
+            }
+            let kind = match value {
+                raw::Step::Cut(cut) => {
+                    self.condition(&cut.condition);
+                    self.places.insert(Spot::Step(component, index), cut.condition.place);
+                    Some(StepKind::Cut { condition: cut.condition.value.clone() })
+                }
+                raw::Step::Crossmatch(crossmatch) => self.crossmatch(crossmatch, *place, &mut ids),
+                raw::Step::Classify(classify) => {
+                    self.places.insert(Spot::Step(component, index), *place);
+                    self.classify(classify, *place, &mut columns)
+                }
+            };
+            steps.extend(kind.map(|kind| Step { name, kind }));
+        }
+        steps
+    }
+
+    pub(super) fn condition(&mut self, condition: &At<String>) {
+        if condition.value.trim().is_empty() {
+            self.problem(condition.place, "the condition is empty", "write an expression, such as `candidate.rb >= 0.55`");
+        }
+    }
+
+    fn crossmatch(&mut self, raw: &raw::Crossmatch, place: Place, ids: &mut BTreeMap<String, Place>) -> Option<StepKind> {
+        let own = |catalog: &At<String>| raw::Matched {
+            catalog: catalog.clone(),
+            id: raw.id.clone(),
+            radius: None,
+            nearest: None,
+            limit: None,
+            columns: raw.columns.clone(),
+            condition: raw.condition.clone(),
+            engine: None,
+        };
+        let one = raw.catalog.as_ref().map(own);
+        let entries: Vec<&raw::Matched> = match (&one, raw.catalogs.is_empty()) {
+            (Some(one), true) => vec![one],
+            (None, false) => {
+                let misplaced = [
+                    ("id", raw.id.as_ref().map(|id| id.place)),
+                    ("columns", raw.columns.as_ref().and_then(|columns| columns.first()).map(|column| column.place)),
+                    ("where", raw.condition.as_ref().map(|condition| condition.place)),
+                ];
+                for (key, place) in misplaced.into_iter().filter_map(|(key, place)| Some((key, place?))) {
+                    let help = format!("write `{key}` at the catalogue in `catalogs` that it belongs to");
+                    self.problem(place, format!("`{key}` cannot be the same for several catalogues"), help);
+                }
+                raw.catalogs.iter().map(|entry| &entry.value).collect()
+            }
+            (Some(_), false) => {
+                self.problem(place, "there are both `catalog` and `catalogs`", "move the one catalogue into `catalogs`");
+                return None;
+            }
+            (None, true) => {
+                self.problem(place, "there is no catalogue", "add `catalog: FILE`, or several as `catalogs`");
+                return None;
+            }
+        };
+        let catalogs: Vec<_> = entries.into_iter().map(|entry| self.matched(entry, raw, place, ids)).collect();
+        Some(StepKind::Crossmatch { catalogs: catalogs.into_iter().collect::<Option<_>>()? })
+    }
+
+    /// A catalogue; what it does not give is that of the step.
+    fn matched(
+        &mut self,
+        entry: &raw::Matched,
+        step: &raw::Crossmatch,
+        step_place: Place,
+        ids: &mut BTreeMap<String, Place>,
+    ) -> Option<Matched> {
+        let path = self.input(&entry.catalog, "catalogue");
+        let id = match &entry.id {
+            Some(id) => id.value.clone(),
+            None => Path::new(&entry.catalog.value).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let place = entry.id.as_ref().map_or(entry.catalog.place, |id| id.place);
+        if id.trim().is_empty() || id.len() > 64 || id.chars().any(char::is_control) {
+            self.problem(place, format!("`{id}` cannot be the id of a catalogue"), "write 1 to 64 letters: `id: gaia`");
+        }
+        // Names of fields have fewer signs than ids.
+        if let Some(first) = ids.insert(Matched::field_of(&id), place) {
+            let line = self.line(first);
+            let help = format!("the other is in line {line}; give one of them another `id:`");
+            self.problem(place, format!("two catalogues have the id `{id}`, or ids that differ in signs alone"), help);
+        }
+        let radius = match entry.radius.as_ref().or(step.radius.as_ref()) {
+            Some(radius) => self.radius(radius),
+            None => {
+                let help = "add `radius: 1.5 arcsec`, or `radius: own` where each source has its own";
+                let place = if step.catalogs.is_empty() { step_place } else { entry.catalog.place };
+                self.problem(place, "the key `radius` is missing", help);
+                None
+            }
+        };
+        let nearest = entry.nearest.as_ref().or(step.nearest.as_ref());
+        let nearest = nearest.map(|nearest| self.count(Some(nearest), 1, MOST));
+        let limit = self.count(entry.limit.as_ref().or(step.limit.as_ref()), Matched::LIMIT, MOST);
+        if let Some(condition) = &entry.condition {
+            self.condition(condition);
+        }
+        let engine = entry.engine.as_ref().or(step.engine.as_ref());
+        Some(Matched {
+            path: path?,
+            id,
+            radius: radius?,
+            nearest,
+            limit,
+            columns: entry.columns.as_ref().map(|columns| columns.iter().map(|column| column.value.clone()).collect()),
+            condition: entry.condition.as_ref().map(|condition| condition.value.clone()),
+            engine: engine.map(|engine| engine.value).unwrap_or_default(),
+        })
+    }
+
+    fn classify(&mut self, raw: &raw::Classify, place: Place, columns: &mut BTreeMap<String, Place>) -> Option<StepKind> {
+        let column = raw.column.as_ref().map_or(CLASS.to_owned(), |column| column.value.clone());
+        let place = raw.column.as_ref().map_or(place, |column| column.place);
+        let sound = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if !column.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !column.chars().all(sound) {
+            let help = format!("write letters, digits and `_`, such as `{CLASS}`");
+            self.problem(place, format!("`{column}` cannot be the name of an annotation"), help);
+        }
+        if ["matches", "crossmatches", "catalogs"].contains(&column.as_str()) {
+            self.problem(
+                place,
+                format!("`{column}` is an annotation of cross-matches"),
+                format!("write another name, such as `{CLASS}`"),
+            );
+        }
+        if let Some(first) = columns.insert(column.clone(), place) {
+            let help = format!("the other is in line {}; give this one another `column:`", self.line(first));
+            self.problem(place, format!("two steps make the annotation `{column}`"), help);
+        }
+        if raw.classes.is_empty() {
+            self.problem(place, "there are no classes", "write a list: `- { class: star, where: catalogs.gaia.distance < 1 }`");
+        }
+        let mut classes = Vec::with_capacity(raw.classes.len());
+        for At { value, .. } in &raw.classes {
+            self.condition(&value.condition);
+            if value.class.value.trim().is_empty() {
+                self.problem(value.class.place, "the name of the class is empty", "write a name, such as `star`");
+            }
+            classes.push(Class { name: value.class.value.clone(), condition: value.condition.value.clone() });
+        }
+        let otherwise = raw.otherwise.as_ref().map_or(OTHERWISE.to_owned(), |otherwise| otherwise.value.clone());
+        Some(StepKind::Classify { column, classes, otherwise })
+    }
+
+    fn radius(&mut self, written: &At<Angle>) -> Option<MatchRadius> {
+        if written.value.0.trim() == OWN {
+            return Some(MatchRadius::Own);
+        }
+        let radius = self.angle(written)?;
+        if radius > 0.0 && radius <= LARGEST_RADIUS {
+            return Some(MatchRadius::Fixed(radius));
+        }
+        let message = format!("the radius `{}` is out of range", written.value.0);
+        self.problem(written.place, message, "write more than 0 and at most `30 deg`, such as `1.5 arcsec`, or `own`");
+        None
+    }
+}
