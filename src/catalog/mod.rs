@@ -9,6 +9,7 @@
 mod csv;
 mod error;
 mod hits;
+pub mod make;
 pub mod table;
 mod tree;
 pub mod zones;
