@@ -205,12 +205,7 @@ impl Work<'_> {
     /// What the index keeps of the description.
     fn notes(&self) -> BTreeMap<String, String> {
         let about = &self.plan.descriptor;
-        let words = [
-            ("title", &about.title),
-            ("url", &about.url),
-            ("licence", &about.licence),
-            ("citation", &about.citation),
-        ];
+        let words = [("title", &about.title), ("url", &about.url), ("licence", &about.licence), ("citation", &about.citation)];
         words.into_iter().filter_map(|(key, word)| Some((key.to_owned(), word.clone()?))).collect()
     }
 

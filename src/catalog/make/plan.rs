@@ -109,10 +109,7 @@ impl Plan {
 
 /// Brings the columns of another table into those known so far. A number with a point somewhere is one everywhere; what is a
 /// text in one table only is not guessed at.
-fn merge(
-    known: &mut [(String, DataType, Option<String>)],
-    other: &[(String, DataType, Option<String>)],
-) -> Result<(), String> {
+fn merge(known: &mut [(String, DataType, Option<String>)], other: &[(String, DataType, Option<String>)]) -> Result<(), String> {
     if known.len() != other.len() {
         return Err(format!("{} columns to carry are in one, {} in the other: name them one by one", known.len(), other.len()));
     }
@@ -122,7 +119,9 @@ fn merge(
         }
         if unit.is_some() && other_unit.is_some() && unit != other_unit {
             let (one, two) = (unit.as_deref().unwrap_or_default(), other_unit.as_deref().unwrap_or_default());
-            return Err(format!("`{name}` is in {one} in one and in {two} in the other: give its `unit` where the files are wrong"));
+            return Err(format!(
+                "`{name}` is in {one} in one and in {two} in the other: give its `unit` where the files are wrong"
+            ));
         }
         if kind == given {
             continue;

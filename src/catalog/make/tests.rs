@@ -199,9 +199,12 @@ fn radii_and_motions_come_in_their_units() {
     let error = place.make(&[path.clone()], &about, &MakeOptions::default()).err().unwrap().to_string();
     assert!(error.contains("the unit `parsec` of the radius `radius` is not understood"), "{error}");
     about.columns.radius_unit = None;
-    for (radius, reason) in
-        [("0", "the radius 0 is not between"), ("-1", "the radius -1 is"), ("", "it has no radius"), ("700000", "the radius 700000")]
-    {
+    for (radius, reason) in [
+        ("0", "the radius 0 is not between"),
+        ("-1", "the radius -1 is"),
+        ("", "it has no radius"),
+        ("700000", "the radius 700000"),
+    ] {
         fs::write(&path, format!("id,ra,dec,radius,pmra,pmdec\na,10,0,2,0,0\nb,20,0,{radius},0,0\n")).unwrap();
         let error = place.make(&[path.clone()], &about, &MakeOptions::default()).err().unwrap().to_string();
         assert!(error.contains("list.csv, line 3: ") && error.contains(reason), "{error}");
@@ -215,8 +218,10 @@ fn a_folder_of_parquet_files_is_one_table_with_one_checksum() {
         use std::sync::Arc;
         let path = place.0.path().join("hats").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let ids: arrow_array::ArrayRef = Arc::new(arrow_array::UInt64Array::from_iter_values((0..50).map(|i| (first + i) as u64)));
-        let ra: arrow_array::ArrayRef = Arc::new(arrow_array::Float64Array::from_iter_values((0..50).map(|i| (first + i) as f64)));
+        let ids: arrow_array::ArrayRef =
+            Arc::new(arrow_array::UInt64Array::from_iter_values((0..50).map(|i| (first + i) as u64)));
+        let ra: arrow_array::ArrayRef =
+            Arc::new(arrow_array::Float64Array::from_iter_values((0..50).map(|i| (first + i) as f64)));
         let rows = arrow_array::RecordBatch::try_from_iter([("id", ids), ("ra", ra.clone()), ("dec", ra)]).unwrap();
         let mut writer = crate::catalog::table::TableWriter::create(&path, &rows.schema()).unwrap();
         writer.write(&rows).unwrap();

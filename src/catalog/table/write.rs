@@ -123,7 +123,8 @@ impl TableWriter {
         let file = match std::mem::replace(&mut self.out, Out::Closed) {
             Out::Parquet(out) => out.into_inner().map_err(|e| self.refused(&e))?,
             Out::Csv(out) => {
-                let buffered = out.into_inner().map_err(|e| WriteError::Rows { path: self.target.clone(), reason: e.to_string() })?;
+                let buffered =
+                    out.into_inner().map_err(|e| WriteError::Rows { path: self.target.clone(), reason: e.to_string() })?;
                 buffered.into_inner().map_err(|e| failed("write", &self.partial)(e.into_error()))?
             }
             Out::Closed => return Ok(()),

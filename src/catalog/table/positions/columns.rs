@@ -165,7 +165,12 @@ pub(super) fn choose(table: &Table, given: &PositionColumns) -> Result<Chosen, T
     let id = match &given.id {
         IdColumn::Row => None,
         IdColumn::Named(name) => Some(table.column(name)?),
-        IdColumn::Find => Some(discover(path, table.columns(), &ID_ROLE)?),
+        IdColumn::Find => Some(discover(path, table.columns(), &ID_ROLE).map_err(|error| match error {
+            TableError::NoColumn { path, wanted, near, found } => {
+                TableError::NoColumn { path, wanted, near: format!("{near}; `$row` takes the number of the row"), found }
+            }
+            other => other,
+        })?),
     };
     let column = &table.columns()[ra];
     let frame = match (given.frame, column.frame.as_ref().or(table.meta().frame.as_ref())) {
