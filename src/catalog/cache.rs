@@ -7,20 +7,16 @@
 use std::hash::Hasher;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::make::{self, ENDING, MakeOptions};
 use super::table::Descriptor;
-use super::zones::{Batch, Builder, MotionRule, Options, ZoneIndex};
+use super::zones::ZoneIndex;
 use super::{CatalogError, Opening};
 
 /// Memory of a build: what a service can spare before it takes alerts.
 const MEMORY: u64 = 256 << 20;
-/// Times of observation that searches ask for, Julian years, and how far a source may then be from where the catalogue has it
-/// without being moved, arcseconds.
-const MOTION: MotionRule = MotionRule { epochs: (2015.0, 2040.0), tolerance: 0.25 };
-
 /// The index of a table, when it has been made. With `limit` rows at most a table needs none.
 pub(super) fn ready(opening: &Opening, descriptor: &Descriptor, limit: usize) -> Result<Option<ZoneIndex>, CatalogError> {
     let Some(folder) = opening.cache.as_deref().filter(|_| limit <= super::open::SMALL) else { return Ok(None) };
@@ -47,42 +43,17 @@ pub(super) fn build(opening: &Opening, descriptor: &Descriptor, folder: &Path) -
     let place = place(folder, opening, descriptor)?;
     let table = descriptor.path.as_deref().unwrap_or(&opening.path);
     tracing::info!(table = %table.display(), index = %place.file.display(), "a large table: its index is made once");
-    let (_, mut positions) = descriptor.positions(table)?;
-    let mut builder = Builder::create(
-        &place.file,
-        Options {
-            name: descriptor.name.clone(),
-            version: descriptor.version.clone().unwrap_or_default(),
-            epoch: positions.epoch().unwrap_or(2000.0),
-            motion: Some(MOTION),
-            memory: MEMORY,
-            ..Options::default()
-        },
-    )?;
-    for part in &mut positions {
-        let part = part?;
-        builder.push(&Batch {
-            id: Arc::new(part.ids.clone()),
-            ra: &part.ra,
-            dec: &part.dec,
-            motion: part.motion.as_ref().map(|[ra, dec]| (ra.as_slice(), dec.as_slice())),
-            radius: part.radius.as_deref(),
-            carried: Some(part.carried.clone()),
-        })?;
-    }
-    builder.finish(&mut |_| {})?;
-    let older = |name: &str| name.starts_with(&place.of_table) && name.ends_with(ENDING);
+    let options = MakeOptions { memory: MEMORY, checksums: false, replace: true, ..MakeOptions::default() };
+    let made = make::index(&[table.to_owned()], descriptor, &place.file, &options, &mut |_| {})?;
+    let older = |name: &str| name.starts_with(&place.of_table) && name.ends_with(&format!(".{ENDING}"));
     for entry in std::fs::read_dir(folder).map_err(failed(folder))?.flatten() {
         if older(&entry.file_name().to_string_lossy()) && entry.path() != place.file {
             // Whoever has it open keeps it.
             std::fs::remove_file(entry.path()).map_err(failed(&entry.path()))?;
         }
     }
-    Ok((ZoneIndex::open(&place.file)?, positions.report().warnings()))
+    Ok((ZoneIndex::open(&place.file)?, made.warnings))
 }
-
-/// Ending of the names of indexes.
-const ENDING: &str = ".skyz";
 
 /// Where the index of a table is kept.
 struct Place {
@@ -99,10 +70,10 @@ fn place(folder: &Path, opening: &Opening, descriptor: &Descriptor) -> Result<Pl
     whose.write(format!("{:?}", (&descriptor.columns, &descriptor.carry, &descriptor.dialect)).as_bytes());
     let mut what = Xxh3Default::new();
     // Another format of indexes, or another way of making them, is another content.
-    what.write(format!("1 {MOTION:?} {descriptor:?}").as_bytes());
+    what.write(format!("1 {:?} {descriptor:?}", MakeOptions::default()).as_bytes());
     stamp(table, &mut what)?;
     let of_table = format!("{}-{:08x}-", descriptor.name.replace(['/', '\\'], "_"), whose.finish() as u32);
-    Ok(Place { file: folder.join(format!("{of_table}{:016x}{ENDING}", what.finish())), of_table })
+    Ok(Place { file: folder.join(format!("{of_table}{:016x}.{ENDING}", what.finish())), of_table })
 }
 
 /// Sizes and times of a file, or of all files of a folder.

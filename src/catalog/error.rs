@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::make::MakeError;
 use super::table::TableError;
 use super::zones::ZoneError;
 use crate::config::ConfigError;
@@ -15,6 +16,9 @@ pub enum CatalogError {
     /// Its zone index could not be opened or built.
     #[error("catalogue: {0}")]
     Zones(#[from] ZoneError),
+    /// The index of its table could not be made.
+    #[error("catalogue {0}")]
+    Make(#[from] MakeError),
     /// Its description is wrong.
     #[error("{0}")]
     Description(#[from] ConfigError),

@@ -11,6 +11,7 @@ mod cache;
 mod error;
 mod hits;
 mod live;
+pub mod make;
 mod memory;
 mod nearest;
 mod open;

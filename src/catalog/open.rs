@@ -1,19 +1,20 @@
 //! Opening a catalogue: a zone index is mapped; a table, or the one that a description names, is read into memory while it is
 //! small, and indexed once into a file of the cache when it is not.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::memory::Memory;
 use super::table::{Carried, Descriptor};
-use super::zones::{MAGIC, ZoneIndex};
+use super::zones::ZoneIndex;
 use super::{Catalog, CatalogError, Held, cache};
 use crate::config::Engine;
 
 /// Sources up to which a table is kept in memory when nothing else is asked for: there the tree is as fast as the zones, and is
 /// built in a tenth of a second.
 pub(super) const SMALL: usize = 100_000;
+
+/// The usual name of the column of radii.
+const RADIUS: &str = "radius";
 
 /// Sources that are kept in memory at most, whatever is asked for.
 const LARGEST: usize = 50_000_000;
@@ -31,6 +32,8 @@ pub struct Opening {
     pub carry: Vec<Carried>,
     /// Folder for indexes of large tables; without one a large table is refused.
     pub cache: Option<PathBuf>,
+    /// Whether sources have to have radii of their own: in the column `radius` where a description names no other.
+    pub radii: bool,
 }
 
 impl Opening {
@@ -60,12 +63,15 @@ impl Opening {
     /// # Errors
     /// When the description is wrong or names no file.
     pub(super) fn description(&self) -> Result<Descriptor, CatalogError> {
-        if !is_description(&self.path) {
-            return Ok(Descriptor { carry: self.carry.clone(), ..Descriptor::plain(&self.path) });
-        }
-        let descriptor = Descriptor::load(&self.path)?;
+        let mut descriptor = match is_description(&self.path) {
+            true => Descriptor::load(&self.path)?,
+            false => Descriptor { carry: self.carry.clone(), ..Descriptor::plain(&self.path) },
+        };
         if descriptor.path.is_none() {
             return Err(CatalogError::NoPath { path: self.path.clone() });
+        }
+        if self.radii {
+            descriptor.columns.radius.get_or_insert_with(|| RADIUS.to_owned());
         }
         Ok(descriptor)
     }
@@ -148,31 +154,7 @@ pub(super) fn is_description(path: &Path) -> bool {
 
 /// Whether a file begins as a zone index does.
 fn is_index(path: &Path) -> Result<bool, CatalogError> {
-    let failed = |source| CatalogError::Open { path: path.to_owned(), source };
-    if path.is_dir() {
-        return Ok(false);
-    }
-    let mut start = Vec::with_capacity(MAGIC.len());
-    File::open(path).map_err(failed)?.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(failed)?;
-    Ok(start == MAGIC)
-}
-
-impl Descriptor {
-    /// What is assumed of a table without a description: columns are found by their names and meanings, bad rows are refused.
-    #[must_use]
-    pub fn plain(path: &Path) -> Descriptor {
-        Descriptor {
-            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-            title: None,
-            version: None,
-            url: None,
-            licence: None,
-            citation: None,
-            path: Some(path.to_owned()),
-            dialect: super::table::Dialect::default(),
-            columns: super::table::PositionColumns::default(),
-            carry: Vec::new(),
-            rejects: super::table::Rejects::Strict,
-        }
-    }
+    let about = std::fs::metadata(path).map_err(|source| CatalogError::Open { path: path.to_owned(), source })?;
+    let found = if about.is_dir() { Ok(false) } else { ZoneIndex::is_index(path) };
+    found.map_err(|source| CatalogError::Open { path: path.to_owned(), source })
 }

@@ -5,6 +5,7 @@
 mod alert;
 mod archive;
 mod breaker;
+mod catalog;
 pub mod config;
 mod deadletter;
 mod demo;
@@ -74,6 +75,11 @@ enum Command {
         #[command(subcommand)]
         what: archive::Command,
     },
+    /// Make indexes of catalogues, look at them, search and match tables of positions with them.
+    Catalog {
+        #[command(subcommand)]
+        what: catalog::Command,
+    },
     /// Look at dead letters, process them again, remove them.
     Deadletter(deadletter::Args),
     /// Print what the configuration file may hold.
@@ -122,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Breaker { what } => breaker::run(&what),
         Command::Validate { file } => validate::run(&file),
         Command::Archive { what } => archive::run(&what),
+        Command::Catalog { what } => catalog::run(&what),
         Command::Deadletter(args) => deadletter::run(&args),
         Command::Config { what: ConfigCommand::Schema } => config::schema(),
         Command::Config { what: ConfigCommand::Reference } => config::reference(),

@@ -163,13 +163,13 @@ fn kept(counts: &ArchiveCounts) -> String {
 fn step(s: &crate::process::StepReport) -> String {
     let name = &s.name;
     match s.kind {
-        "crossmatch" => {
+        "crossmatch" | "watchlist" => {
             let mut text = format!(
                 "step {name}: {} alerts with a match, {} matches, {} not tried",
                 s.matched_alerts, s.matches, s.not_tried
             );
             for c in &s.catalogs {
-                text += &format!("\n    catalogue {}: {} alerts with a match, {} matches", c.id, c.matched_alerts, c.matches);
+                text += &format!("\n    {}: {} alerts with a match, {} matches", c.id, c.matched_alerts, c.matches);
                 for (number, what) in [(c.not_covered, "not covered"), (c.capped, "with more than are listed")] {
                     if number > 0 {
                         text += &format!(", {number} {what}");
@@ -178,6 +178,7 @@ fn step(s: &crate::process::StepReport) -> String {
             }
             text
         }
+        "region" => format!("step {name}: {} passed, {} skipped, {} without a position", s.passed, s.skipped, s.not_tried),
         "classify" => {
             let classes: Vec<String> = s.classes.iter().map(|(class, number)| format!("{number} {class}")).collect();
             format!("step {name}: {}, {} not tried", classes.join(", "), s.not_tried)

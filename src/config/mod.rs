@@ -28,7 +28,7 @@ pub use reference::{profile_schema, reference, schema};
 pub use registry::{AfterWait, Registry, UnknownIds};
 pub use spots::{Spot, Spots};
 pub use survey::{builtin, named as survey};
-pub use units::time as parse_time;
+pub use units::{UnitError, angle as parse_angle, show_size, size as parse_size, time as parse_time};
 pub use yaml::parse as parse_yaml;
 
 use check::Surroundings;

@@ -65,7 +65,10 @@ impl Settings {
             Spot::Step(component, index) => match &self.components.get(component)?.steps.get(index)?.kind {
                 StepKind::Cut { condition } => Some(condition.into()),
                 // The place of such a step is that of the whole.
-                StepKind::Crossmatch { .. } | StepKind::Classify { .. } => None,
+                StepKind::Crossmatch { .. }
+                | StepKind::Classify { .. }
+                | StepKind::Watchlist { .. }
+                | StepKind::Region { .. } => None,
             },
             Spot::Publish(component, index) => {
                 self.components.get(component)?.publish.get(index)?.condition.as_deref().map(Cow::from)

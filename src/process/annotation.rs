@@ -138,6 +138,16 @@ fn plain(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// All matches of a batch, row by row.
+pub(super) struct Picks {
+    /// Number of matches of each row.
+    pub lengths: Vec<usize>,
+    /// Of each match which catalogue found it, and which of its hits it is.
+    pub hits: Vec<(usize, usize)>,
+    /// Row of each match.
+    pub rows: Vec<u32>,
+}
+
 /// What the cross-matches of a chain have found in a batch so far, in the order of the catalogues.
 pub(super) struct Matches {
     rows: usize,
@@ -149,8 +159,8 @@ impl Matches {
         Self { rows, found: Vec::new() }
     }
 
-    pub fn add(&mut self, found: Found) {
-        self.found.push(found);
+    pub fn extend(&mut self, found: Vec<Found>) {
+        self.found.extend(found);
     }
 
     /// Of each row whether any catalogue was asked about it.
@@ -192,32 +202,44 @@ impl Matches {
         lengths
     }
 
-    fn numbers(&self) -> ArrayRef {
+    /// What one of the catalogues that were asked has found, in the order in which they were.
+    pub fn found(&self, which: usize) -> &Found {
+        &self.found[which]
+    }
+
+    /// The number of matches of each row.
+    pub fn numbers(&self) -> ArrayRef {
         let counts = self.lengths().into_iter().map(count).collect::<Vec<_>>();
         Arc::new(Int32Array::new(counts.into(), Some(NullBuffer::from(self.tried()))))
     }
 
-    fn list(&self, candidate: &Candidate, entries: &[Entry], columns: &Columns) -> Result<ArrayRef, ArrowError> {
+    /// All matches in the order of a list.
+    pub fn picks(&self) -> Picks {
         let lengths = self.lengths();
-        // Where each row's matches go, and of each place which hit of which catalogue stands there.
         let mut next: Vec<usize> = Vec::with_capacity(self.rows);
         let mut total = 0;
         for length in &lengths {
             next.push(total);
             total += length;
         }
-        let (mut picks, mut rows) = (vec![(0usize, 0usize); total], vec![0u32; total]);
+        let (mut hits, mut rows) = (vec![(0usize, 0usize); total], vec![0u32; total]);
         for (which, found) in self.found.iter().enumerate().filter(|(_, found)| found.hits.total() > 0) {
             let mut hit = 0;
             for (query, row) in found.tried.rows.iter().enumerate() {
                 for _ in found.hits.of(query) {
                     let place = &mut next[*row as usize];
-                    (picks[*place], rows[*place]) = ((which, hit), *row);
+                    (hits[*place], rows[*place]) = ((which, hit), *row);
                     *place += 1;
                     hit += 1;
                 }
             }
         }
+        Picks { lengths, hits, rows }
+    }
+
+    fn list(&self, candidate: &Candidate, entries: &[Entry], columns: &Columns) -> Result<ArrayRef, ArrowError> {
+        let Picks { lengths, hits: picks, rows } = self.picks();
+        let total = picks.len();
         let mut arrays = self.eight(candidate, entries, &picks, &rows)?;
         for field in &columns.of_match[OF_MATCH.len()..] {
             let absent = new_null_array(field.data_type(), 1);

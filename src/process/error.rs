@@ -2,6 +2,7 @@
 
 use crate::catalog::CatalogError;
 use crate::filter::FilterError;
+use crate::sky::region::RegionError;
 
 /// A chain could not be built or does not fit a schema. `index` counts steps from 0.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,16 @@ pub enum ChainError {
         name: String,
         /// Why.
         source: CatalogError,
+    },
+    /// A file of a region could not be read.
+    #[error("step {} (`{name}`): {source}", index + 1)]
+    Region {
+        /// The step.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// Which, and why.
+        source: RegionError,
     },
     /// Columns of catalogues do not fit together.
     #[error("step {}: {reason}", index + 1)]
@@ -62,6 +73,7 @@ impl ChainError {
             ChainError::Condition { index, .. }
             | ChainError::Catalog { index, .. }
             | ChainError::Columns { index, .. }
+            | ChainError::Region { index, .. }
             | ChainError::TooEarly { index, .. } => Some(*index),
             ChainError::TooMany { .. } => None,
         }

@@ -83,6 +83,7 @@ impl Entry {
             engine: matched.engine,
             carry: carry.into_iter().map(|column| Carried { column, rename: None, unit: None }).collect(),
             cache: cache.map(std::path::Path::to_owned),
+            radii: matched.radius == MatchRadius::Own,
         };
         let watched = opening.watched();
         let (asked, decided) = (matched.clone(), OnceLock::new());
@@ -140,6 +141,14 @@ impl Entry {
             Seen::Bad(error) => {
                 tracing::warn!(catalog = self.id, "{error}; the edition before stays: {}", before.catalog.edition());
             }
+        }
+    }
+
+    /// How far a source reaches, arcseconds.
+    pub fn reach(&self, catalog: &Catalog, row: u32) -> f64 {
+        match self.radius {
+            MatchRadius::Fixed(radius) => radius,
+            MatchRadius::Own => catalog.radius(row).unwrap_or(f64::NAN),
         }
     }
 

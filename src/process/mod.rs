@@ -12,9 +12,11 @@ mod bind;
 mod classify;
 mod error;
 mod matcher;
+mod region;
 mod report;
 mod tried;
 mod watch;
+mod watchlist;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +40,8 @@ pub use watch::Watch;
 use annotation::{Columns, Matches};
 use bind::{Binding, Known};
 use classify::Classes;
-use matcher::Entry;
+use matcher::{Entry, Found};
+use region::Regions;
 use report::{Counters, Tally};
 use tried::Tried;
 
@@ -49,9 +52,13 @@ pub struct Chain {
     steps: Vec<Step>,
     /// All catalogues of all steps, in their order.
     entries: Vec<Entry>,
+    /// All lists of all steps, in their order.
+    lists: Vec<Entry>,
     /// What the annotations of matches are made of.
     columns: Columns,
     fields: Vec<FieldRef>,
+    /// What makes each of the fields.
+    makers: Vec<Maker>,
     counters: Vec<Counters>,
     bindings: RwLock<Vec<Known>>,
 }
@@ -68,6 +75,12 @@ enum Step {
         entries: std::ops::Range<usize>,
     },
     Classify(Classes),
+    /// Searches in these of the chain's lists.
+    Watchlist {
+        lists: std::ops::Range<usize>,
+        require: bool,
+    },
+    Region(Regions),
 }
 
 impl Step {
@@ -75,14 +88,20 @@ impl Step {
     fn conditions(&self) -> Vec<&Expression> {
         match self {
             Step::Cut { condition, .. } => vec![condition],
-            Step::Crossmatch { .. } => Vec::new(),
+            Step::Crossmatch { .. } | Step::Watchlist { .. } | Step::Region(_) => Vec::new(),
             Step::Classify(classes) => classes.conditions(),
         }
     }
 }
 
-/// The annotations of matches come first of all.
-const OF_MATCHES: usize = 3;
+/// What makes an annotation, and which of those that it makes.
+#[derive(Clone, Copy, Debug)]
+enum Maker {
+    Matches(usize),
+    Lists(usize),
+    /// The step that makes it at its turn.
+    Step(usize),
+}
 
 impl Chain {
     /// Parses the conditions and opens the catalogues; indexes of large tables are kept in `cache`.
@@ -93,23 +112,37 @@ impl Chain {
         if steps.len() > usize::from(u16::MAX) {
             return Err(ChainError::TooMany { steps: steps.len() });
         }
-        let mut entries = Vec::new();
+        let (mut entries, mut lists) = (Vec::new(), Vec::new());
         for (index, step) in steps.iter().enumerate() {
-            let StepKind::Crossmatch { catalogs } = &step.kind else { continue };
-            for matched in catalogs {
-                let opened = Entry::open(matched, index, cache);
-                entries.push(opened.map_err(|source| ChainError::Catalog { index, name: step.name.clone(), source })?);
+            let (opened, matched) = match &step.kind {
+                StepKind::Crossmatch { catalogs } => (&mut entries, catalogs),
+                StepKind::Watchlist { lists: watched, .. } => (&mut lists, watched),
+                _ => continue,
+            };
+            for matched in matched {
+                let entry = Entry::open(matched, index, cache);
+                opened.push(entry.map_err(|source| ChainError::Catalog { index, name: step.name.clone(), source })?);
             }
         }
         let whose = |reason| ChainError::Columns { index: entries.last().map_or(0, |entry| entry.step), reason };
         let columns = Columns::new(&entries).map_err(whose)?;
-        let mut fields = if entries.is_empty() { Vec::new() } else { columns.fields().to_vec() };
-        // After which step each of them is known.
-        let mut born = vec![entries.first().map_or(0, |entry| entry.step); fields.len()];
+        // The fields, what makes each of them, and after which step it is known.
+        let (mut fields, mut makers, mut born) = (Vec::new(), Vec::new(), Vec::new());
+        let mut add = |field: FieldRef, maker: Maker, step: usize| {
+            fields.push(field);
+            makers.push(maker);
+            born.push(step);
+        };
+        if let Some(first) = entries.first() {
+            columns.fields().into_iter().enumerate().for_each(|(i, field)| add(field, Maker::Matches(i), first.step));
+        }
+        if let Some(first) = lists.first() {
+            watchlist::fields().into_iter().enumerate().for_each(|(i, field)| add(field, Maker::Lists(i), first.step));
+        }
         for (index, step) in steps.iter().enumerate() {
-            let StepKind::Classify { column, .. } = &step.kind else { continue };
-            fields.push(classify::field(column));
-            born.push(index);
+            if let StepKind::Classify { column, .. } = &step.kind {
+                add(classify::field(column), Maker::Step(index), index);
+            }
         }
         let scope = bind::Scope { steps, entries: &entries, fields: &fields, born: &born };
         let mut built = Vec::with_capacity(steps.len());
@@ -119,9 +152,11 @@ impl Chain {
                     let (condition, reads) = scope.parse(index, condition)?;
                     Step::Cut { condition, reads }
                 }
-                StepKind::Crossmatch { .. } => {
-                    let first = entries.partition_point(|entry| entry.step < index);
-                    Step::Crossmatch { entries: first..entries.partition_point(|entry| entry.step <= index) }
+                StepKind::Crossmatch { .. } => Step::Crossmatch { entries: of_step(&entries, index) },
+                StepKind::Watchlist { require, .. } => Step::Watchlist { lists: of_step(&lists, index), require: *require },
+                StepKind::Region { include, exclude } => {
+                    let regions = Regions::new(include, exclude);
+                    Step::Region(regions.map_err(|source| ChainError::Region { index, name: step.name.clone(), source })?)
                 }
                 StepKind::Classify { column, classes, otherwise } => {
                     Step::Classify(Classes::new(&scope, index, column, classes, otherwise)?)
@@ -133,8 +168,10 @@ impl Chain {
             counters: built.iter().map(|step| Counters::new(step.numbers())).collect(),
             steps: built,
             entries,
+            lists,
             columns,
             fields,
+            makers,
             bindings: RwLock::default(),
         })
     }
@@ -175,14 +212,14 @@ impl Chain {
     /// The editions of the catalogues that batches of this moment were matched against, in the order of the steps.
     #[must_use]
     pub fn catalogs(&self) -> Vec<String> {
-        self.entries.iter().flat_map(Entry::editions).collect()
+        self.entries.iter().chain(&self.lists).flat_map(Entry::editions).collect()
     }
 
     /// What each step has done so far.
     #[must_use]
     pub fn report(&self) -> ChainReport {
         let steps = self.names.iter().zip(&self.steps).zip(&self.counters);
-        ChainReport { steps: steps.map(|((name, step), counters)| step.report(name, counters, &self.entries)).collect() }
+        ChainReport { steps: steps.map(|((name, step), counters)| step.report(name, counters, &self.entries, &self.lists)).collect() }
     }
 
     fn part(&self, part: &AlertBatch, tallies: &mut [Tally]) -> Result<AlertBatch, Fault> {
@@ -212,7 +249,23 @@ impl Chain {
                     let nans = || bound.nans(&out.records, &annotations).map_err(|e| fault(e.to_string()));
                     cut(&mut out.verdicts, skipped, &mask, nans, tally)?;
                 }
-                Step::Crossmatch { entries } => self.crossmatch(&out, entries.clone(), &mut notes, tally).map_err(fault)?,
+                Step::Crossmatch { entries } => {
+                    let found = search(&self.entries, entries.clone(), &out, tally).map_err(fault)?;
+                    notes.matches.extend(found);
+                    notes.forget(|maker| matches!(maker, Maker::Matches(_)));
+                }
+                Step::Watchlist { lists, require } => {
+                    let found = search(&self.lists, lists.clone(), &out, tally).map_err(fault)?;
+                    if *require {
+                        watchlist::require(&found, &mut out.verdicts, skipped, tally);
+                    }
+                    notes.lists.extend(found);
+                    notes.forget(|maker| matches!(maker, Maker::Lists(_)));
+                }
+                Step::Region(regions) => {
+                    let (tried, _) = Tried::of(&out).map_err(fault)?;
+                    regions.apply(&tried, &mut out.verdicts, skipped, tally);
+                }
                 Step::Classify(classes) => {
                     let annotations = notes.arrays(&classes.reads, &out).map_err(&fault)?;
                     let tried = (!self.entries.is_empty()).then(|| notes.matches.tried());
@@ -227,72 +280,81 @@ impl Chain {
         out.annotations.extend(fields.zip(arrays).map(|(field, values)| Annotation { field, values }));
         Ok(out)
     }
+}
 
-    /// Searches around the rows that pass and have a position.
-    fn crossmatch(
-        &self,
-        batch: &AlertBatch,
-        entries: std::ops::Range<usize>,
-        notes: &mut Notes,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
-        let (tried, without) = Tried::of(batch)?;
-        let tried = Arc::new(tried);
-        tally.passed += tried.rows.len() as u64 + without;
-        tally.not_tried += without;
-        let mut any = vec![false; tried.rows.len()];
-        for (place, entry) in entries.enumerate() {
-            let found = self.entries[entry].search(entry, &tried)?;
-            let lengths = (0..found.hits.queries()).map(|query| found.hits.of(query).len());
-            let mut with = 0;
-            for (any, length) in any.iter_mut().zip(lengths) {
-                *any |= length > 0;
-                with += u64::from(length > 0);
-            }
-            let uncovered = found.covered.iter().flatten().filter(|covered| !**covered).count() as u64;
-            let capped = found.capped.iter().filter(|capped| **capped).count() as u64;
-            let numbers = &mut tally.more[report::PER_CATALOG * place..][..report::PER_CATALOG];
-            for (number, more) in numbers.iter_mut().zip([with, found.hits.total() as u64, uncovered, capped]) {
-                *number += more;
-            }
-            tally.matches += found.hits.total() as u64;
-            notes.add(found);
+/// Places of the entries of a step.
+fn of_step(entries: &[Entry], step: usize) -> std::ops::Range<usize> {
+    entries.partition_point(|entry| entry.step < step)..entries.partition_point(|entry| entry.step <= step)
+}
+
+/// Searches in some of the catalogues around the rows that pass and have a position.
+fn search(
+    entries: &[Entry],
+    range: std::ops::Range<usize>,
+    batch: &AlertBatch,
+    tally: &mut Tally,
+) -> Result<Vec<Found>, String> {
+    let (tried, without) = Tried::of(batch)?;
+    let tried = Arc::new(tried);
+    tally.passed += tried.rows.len() as u64 + without;
+    tally.not_tried += without;
+    let mut any = vec![false; tried.rows.len()];
+    let mut all = Vec::with_capacity(range.len());
+    for (place, entry) in range.enumerate() {
+        let found = entries[entry].search(entry, &tried)?;
+        let mut with = 0;
+        for (query, any) in any.iter_mut().enumerate() {
+            let matched = !found.hits.of(query).is_empty();
+            *any |= matched;
+            with += u64::from(matched);
         }
-        tally.matched += any.iter().filter(|any| **any).count() as u64;
-        Ok(())
+        let uncovered = found.covered.iter().flatten().filter(|covered| !**covered).count() as u64;
+        let capped = found.capped.iter().filter(|capped| **capped).count() as u64;
+        let numbers = &mut tally.more[report::PER_CATALOG * place..][..report::PER_CATALOG];
+        for (number, more) in numbers.iter_mut().zip([with, found.hits.total() as u64, uncovered, capped]) {
+            *number += more;
+        }
+        tally.matches += found.hits.total() as u64;
+        all.push(found);
     }
+    tally.matched += any.iter().filter(|any| **any).count() as u64;
+    Ok(all)
 }
 
 /// The annotations of a batch, built where they are first read.
 struct Notes<'a> {
     chain: &'a Chain,
     matches: Matches,
+    lists: Matches,
     /// By place among the chain's fields.
     made: Vec<Option<ArrayRef>>,
 }
 
 impl<'a> Notes<'a> {
     fn new(chain: &'a Chain, rows: usize) -> Notes<'a> {
-        Notes { chain, matches: Matches::new(rows), made: vec![None; chain.fields.len()] }
+        Notes { chain, matches: Matches::new(rows), lists: Matches::new(rows), made: vec![None; chain.fields.len()] }
     }
 
-    fn add(&mut self, found: matcher::Found) {
-        self.matches.add(found);
-        self.made[..OF_MATCHES].fill(None);
+    /// What was made of less than is known now.
+    fn forget(&mut self, stale: impl Fn(&Maker) -> bool) {
+        for (made, _) in self.made.iter_mut().zip(&self.chain.makers).filter(|(_, maker)| stale(maker)) {
+            *made = None;
+        }
     }
 
     /// Arrays by the places of all annotations; those that are not asked for are empty.
     fn arrays(&mut self, wanted: &[usize], batch: &AlertBatch) -> Result<Vec<ArrayRef>, String> {
         let chain = self.chain;
         for &place in wanted {
-            if self.made[place].is_none() {
-                let array = if place < OF_MATCHES && !chain.entries.is_empty() {
-                    self.matches.array(place, &batch.candidate, &chain.entries, &chain.columns).map_err(|e| e.to_string())?
-                } else {
-                    return Err(format!("the annotation `{}` is read before it is made", chain.fields[place].name()));
-                };
-                self.made[place] = Some(array);
+            if self.made[place].is_some() {
+                continue;
             }
+            let array = match chain.makers[place] {
+                Maker::Matches(which) => self.matches.array(which, &batch.candidate, &chain.entries, &chain.columns),
+                Maker::Lists(which) => watchlist::array(which, &self.lists, &chain.lists),
+                Maker::Step(_) => return Err(format!("the annotation `{}` is read before it is made", chain.fields[place].name())),
+            };
+            self.made[place] = Some(array.map_err(|e| e.to_string())?);
         }
         let nothing: ArrayRef = Arc::new(NullArray::new(0));
         Ok(self.made.iter().map(|array| array.as_ref().unwrap_or(&nothing).clone()).collect())

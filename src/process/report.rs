@@ -16,7 +16,7 @@ pub struct ChainReport {
 pub struct StepReport {
     /// Name of the step.
     pub name: String,
-    /// `cut`, `crossmatch` or `classify`.
+    /// `cut`, `crossmatch`, `watchlist`, `region` or `classify`.
     pub kind: &'static str,
     /// What each catalogue of a cross-match has found.
     pub catalogs: Vec<CatalogReport>,
@@ -126,12 +126,13 @@ impl Step {
     pub(super) fn numbers(&self) -> usize {
         match self {
             Step::Cut { .. } => 0,
-            Step::Crossmatch { entries } => PER_CATALOG * entries.len(),
+            Step::Region(_) => 0,
+            Step::Crossmatch { entries: range } | Step::Watchlist { lists: range, .. } => PER_CATALOG * range.len(),
             Step::Classify(classes) => classes.names.len(),
         }
     }
 
-    pub(super) fn report(&self, name: &str, counters: &Counters, entries: &[Entry]) -> StepReport {
+    pub(super) fn report(&self, name: &str, counters: &Counters, entries: &[Entry], lists: &[Entry]) -> StepReport {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let more: Vec<u64> = counters.more.iter().map(read).collect();
         let catalog = |(entry, numbers): (&Entry, &[u64])| CatalogReport {
@@ -143,8 +144,12 @@ impl Step {
         };
         let (kind, catalogs, classes) = match self {
             Step::Cut { .. } => ("cut", Vec::new(), Vec::new()),
+            Step::Region(_) => ("region", Vec::new(), Vec::new()),
             Step::Crossmatch { entries: range } => {
                 ("crossmatch", entries[range.clone()].iter().zip(more.chunks(PER_CATALOG)).map(catalog).collect(), Vec::new())
+            }
+            Step::Watchlist { lists: range, .. } => {
+                ("watchlist", lists[range.clone()].iter().zip(more.chunks(PER_CATALOG)).map(catalog).collect(), Vec::new())
             }
             Step::Classify(classes) => ("classify", Vec::new(), classes.names.iter().cloned().zip(more).collect()),
         };

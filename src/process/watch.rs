@@ -24,7 +24,7 @@ impl Watch {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(chain: &Arc<Chain>) -> Result<Watch, Fault> {
-        if chain.entries.is_empty() {
+        if chain.entries.is_empty() && chain.lists.is_empty() {
             return Ok(Watch { stop: None, thread: None });
         }
         let (stop, stopped) = channel();
@@ -53,6 +53,6 @@ impl Drop for Watch {
 impl Chain {
     /// Looks at the files of all catalogues once, and takes up what is new.
     pub(super) fn look(&self) {
-        self.entries.iter().for_each(matcher::Entry::look);
+        self.entries.iter().chain(&self.lists).for_each(matcher::Entry::look);
     }
 }

@@ -124,10 +124,19 @@ pub struct DescriptorColumns {
     pub pm_unit: Option<String>,
     /// The proper motion in right ascension lacks the cosine of declination.
     pub pm_ra_is_angle: bool,
+    /// A radius of each source's own.
+    pub radius: Option<String>,
+    /// Its unit: `mas`, `arcsec`, `arcmin`, `deg`, `rad`.
+    pub radius_unit: Option<String>,
 }
 
 /// The word for "the number of the row".
 const ROW: &str = "$row";
+
+/// Whether a sign can be in a name.
+fn named(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
+}
 
 /// What a name can be.
 const NAME_HELP: &str = "write letters, digits, `-`, `_` and `.`, such as `gaia-dr3`";
@@ -159,7 +168,7 @@ impl Descriptor {
         })?;
         let mut problems = Vec::new();
         let name = &raw.name.value;
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        if !Descriptor::is_name(name) {
             problems.push(shown.problem(raw.name.place, format!("`{name}` cannot be the name of a catalogue"), NAME_HELP));
         }
         if let Some(epoch) = &raw.columns.epoch
@@ -203,10 +212,41 @@ impl Descriptor {
                 pm_dec: columns.pm_dec,
                 pm_unit: columns.pm_unit,
                 pm_ra_is_angle: columns.pm_ra_is_angle,
+                radius: columns.radius,
+                radius_unit: columns.radius_unit,
             },
             carry: raw.carry.into_iter().map(|carried| carried.value).collect(),
             rejects: raw.rejects,
         })
+    }
+
+    /// The description of a table without one: named after its file, columns found by their names, bad rows refused.
+    #[must_use]
+    pub fn plain(path: &Path) -> Descriptor {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = file.strip_suffix(".gz").unwrap_or(&file);
+        let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
+        let name: String = stem.chars().map(|c| if named(c) { c } else { '-' }).collect();
+        let name = name.trim_matches('-');
+        Descriptor {
+            name: if name.is_empty() { "catalogue".to_owned() } else { name.to_owned() },
+            title: None,
+            version: None,
+            url: None,
+            licence: None,
+            citation: None,
+            path: Some(path.to_owned()),
+            dialect: Dialect::default(),
+            columns: PositionColumns::default(),
+            carry: Vec::new(),
+            rejects: Rejects::Strict,
+        }
+    }
+
+    /// Whether a text can be the name of a catalogue: letters, digits, `-`, `_` and `.`.
+    #[must_use]
+    pub fn is_name(text: &str) -> bool {
+        !text.is_empty() && text.chars().all(named)
     }
 
     /// Opens its table in a file or folder, and begins to read the positions.

@@ -20,6 +20,7 @@ mod place;
 mod positions;
 mod sniff;
 mod votable;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub use descriptor::{Carried, Descriptor, DescriptorColumns};
 pub use dialect::{Delimiter, Dialect, Encoding, Format, Header, Kind};
 pub use error::TableError;
 pub use place::{Counted, Place};
-pub use positions::{Frame, IdColumn, Oddity, Part, PositionColumns, Positions, Rejects, Report, Unit};
+pub use positions::{Frame, IdColumn, Oddity, Part, PositionColumns, Positions, Rejects, Report, Unit, position};
+pub use write::{TableWriter, WriteError};
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,8 +152,12 @@ impl Block {
     /// Where a row of it is, from 0.
     #[must_use]
     pub fn place(&self, row: usize) -> Place {
-        let number = self.lines.get(row).copied().unwrap_or(self.first.number + row as u64);
-        Place { number, ..self.first.clone() }
+        Place { number: self.number(row), ..self.first.clone() }
+    }
+
+    /// The number of the place alone.
+    fn number(&self, row: usize) -> u64 {
+        self.lines.get(row).copied().unwrap_or(self.first.number + row as u64)
     }
 }
 
@@ -237,6 +243,15 @@ impl Table {
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         self.rows
+    }
+
+    /// The files that its rows are in: itself, or those of the folder in their order.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        match &self.source {
+            Source::Parquet(layout) => layout.files().to_vec(),
+            _ => vec![self.path.clone()],
+        }
     }
 
     /// What the file says about the table as a whole.

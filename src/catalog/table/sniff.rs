@@ -9,7 +9,8 @@ use super::{Format, TableError};
 const LOOK: usize = 8 << 10;
 
 /// First bytes of what people put in the place of a table, what it is and what to do with it.
-const STRANGERS: [(&[u8], &str); 13] = [
+const STRANGERS: [(&[u8], &str); 14] = [
+    (b"SKYZONES", "this is a zone index, made of a table already: `skysluice catalog info` shows it"),
     (b"PK\x03\x04", "this is a zip archive (or a spreadsheet): unpack it, or save the sheet as CSV"),
     (b"BZh", "this is compressed with bzip2: unpack it, or use gzip"),
     (b"\xfd7zXZ\0", "this is compressed with xz: unpack it, or use gzip"),

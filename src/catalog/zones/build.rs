@@ -245,6 +245,32 @@ impl Builder {
         Ok(())
     }
 
+    /// Leaves out rows of the input: those behind them keep the numbers that they have in it.
+    ///
+    /// # Errors
+    /// When there are too many rows.
+    pub fn skip(&mut self, rows: u64) -> Result<(), ZoneError> {
+        self.seen = self.seen.checked_add(rows).filter(|seen| *seen <= u64::from(u32::MAX)).ok_or(ZoneError::TooMany)?;
+        Ok(())
+    }
+
+    /// Adds a file that rows came from, which need not be known at the beginning.
+    pub fn add_source(&mut self, source: SourceFile) {
+        self.options.sources.push(source);
+    }
+
+    /// Adds a word on how the index is built; see [`Options::notes`].
+    pub fn note(&mut self, what: &str, text: &str) {
+        self.options.notes.insert(what.to_owned(), text.to_owned());
+    }
+
+    /// Adds rows that were refused before they could be pushed, with the places of the first.
+    pub fn refused(&mut self, rows: u64, places: &[String]) {
+        self.rejects.refused += rows;
+        let room = NAMED.saturating_sub(self.rejects.places.len());
+        self.rejects.places.extend(places.iter().take(room).cloned());
+    }
+
     fn stock_for(&self, layout: Layout, radius: bool) -> Result<Stock, ZoneError> {
         let with_payload = self.options.keep == Keep::Everything;
         let record = Record::new(with_payload.then_some(&layout), radius, self.options.motion.is_some());

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-pub(in crate::catalog) const MAGIC: &[u8; 8] = b"SKYZONES";
+pub(super) const MAGIC: &[u8; 8] = b"SKYZONES";
 /// Readers of another major version cannot read what this one writes.
 pub(super) const MAJOR: u16 = 1;
 const MINOR: u16 = 0;
@@ -273,15 +273,19 @@ pub struct Rejects {
     pub no_id: u64,
     /// Rows whose radius cannot be one.
     pub radius: u64,
+    /// Rows that were refused where the table was read.
+    pub refused: u64,
     /// The first of them, as row numbers of the input, from 0.
     pub first: Vec<u64>,
+    /// The first of those that were refused in reading: file, line or row, and the reason.
+    pub places: Vec<String>,
 }
 
 impl Rejects {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.not_finite + self.off_sphere + self.no_id + self.radius
+        self.not_finite + self.off_sphere + self.no_id + self.radius + self.refused
     }
 }
 

@@ -37,7 +37,6 @@ mod tests;
 pub use build::{Batch, Builder, Footprint, Keep, MotionRule, Options, Progress};
 pub use error::{Reject, ZoneError};
 pub use footprint::cell;
-pub(super) use format::MAGIC;
 pub use format::{Column, Meta, Rejects, SourceFile};
 pub use open::ZoneIndex;
 pub use payload::Id;

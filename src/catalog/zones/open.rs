@@ -4,6 +4,7 @@
 //! of cells; ROWS, PAYLOAD and what else is large are left to [`ZoneIndex::verify`].
 
 use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::ZoneError;
 use super::classes::{CLASS, Class};
-use super::format::{Header, HeaderError, Kind, Meta, PAGE};
+use super::format::{Header, HeaderError, Kind, MAGIC, Meta, PAGE};
 use super::grid;
 use super::map::Map;
 use super::payload::Layout;
@@ -86,6 +87,16 @@ impl ZoneIndex {
         index.check_directory().map_err(|(kind, what)| damaged(kind.name(), what))?;
         index.cosines = index.classes.iter().map(|c| grid::cosines(c.shift)).collect();
         Ok(index)
+    }
+
+    /// Whether a file begins as an index does, whatever it is called; not whether it is whole.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_index(path: &Path) -> std::io::Result<bool> {
+        let mut head = Vec::with_capacity(MAGIC.len());
+        File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        Ok(head == MAGIC)
     }
 
     /// Reads the whole file and compares each section with its checksum.

@@ -59,6 +59,22 @@ impl ZoneIndex {
         if self.header.stride > 0 { 0.0 } else { self.header.position_error }
     }
 
+    /// The sections of the file, with their bytes.
+    #[must_use]
+    pub fn sections(&self) -> Vec<(&'static str, u64)> {
+        let name = |kind: u32| Kind::ALL.iter().find(|k| **k as u32 == kind).map_or("of a later version", |k| k.name());
+        self.header.sections.iter().map(|s| (name(s.kind), s.len)).collect()
+    }
+
+    /// Share of the sky that the footprint has; `None` where it is not known.
+    #[must_use]
+    pub fn sky_share(&self) -> Option<f64> {
+        self.meta.footprint_order?;
+        let ranges: &[[u64; 2]] = self.numbers(Kind::Moc);
+        let cells: u64 = ranges.iter().map(|r| r[1] - r[0]).sum();
+        Some(cells as f64 / cdshealpix::n_hash(footprint::DEEPEST) as f64)
+    }
+
     /// What the file says of itself.
     #[must_use]
     pub fn meta(&self) -> &Meta {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Checker, LARGEST_RADIUS};
 use crate::config::at::{At, Place};
-use crate::config::checked::{CLASS, Class, MatchRadius, Matched, OTHERWISE, Step, StepKind};
+use crate::config::checked::{CLASS, Class, MatchRadius, Matched, OTHERWISE, Shape, Step, StepKind};
 use crate::config::raw;
 use crate::config::spots::Spot;
 use crate::config::units::Angle;
+use crate::sky::region::{self as sky, Region};
 
 /// The word for radii that are in the catalogue.
 const OWN: &str = "own";
@@ -19,7 +21,8 @@ const MOST: u32 = 10_000;
 impl Checker<'_> {
     pub(super) fn steps(&mut self, component: usize, raw: &[At<raw::Step>]) -> Vec<Step> {
         let mut steps = Vec::with_capacity(raw.len());
-        let (mut cuts, mut matches, mut classes) = (0, 0, 0);
+        let (mut cuts, mut matches, mut classes, mut watches, mut regions) = (0, 0, 0, 0, 0);
+        let mut lists: BTreeMap<String, Place> = BTreeMap::new();
         let mut columns: BTreeMap<String, Place> = BTreeMap::new();
         let mut names: BTreeMap<String, Place> = BTreeMap::new();
         let mut ids: BTreeMap<String, Place> = BTreeMap::new();
@@ -28,6 +31,8 @@ impl Checker<'_> {
                 raw::Step::Cut(cut) => (&cut.name, &mut cuts, "cut"),
                 raw::Step::Crossmatch(crossmatch) => (&crossmatch.name, &mut matches, "crossmatch"),
                 raw::Step::Classify(classify) => (&classify.name, &mut classes, "classify"),
+                raw::Step::Watchlist(watchlist) => (&watchlist.name, &mut watches, "watchlist"),
+                raw::Step::Region(region) => (&region.name, &mut regions, "region"),
             };
             *number += 1;
             let name = given.as_ref().map_or_else(|| format!("{word}-{number}"), |name| name.value.clone());
@@ -46,6 +51,8 @@ impl Checker<'_> {
                     Some(StepKind::Cut { condition: cut.condition.value.clone() })
                 }
                 raw::Step::Crossmatch(crossmatch) => self.crossmatch(crossmatch, *place, &mut ids),
+                raw::Step::Watchlist(watchlist) => self.watchlist(watchlist, *place, &mut lists),
+                raw::Step::Region(region) => self.region(region, *place),
                 raw::Step::Classify(classify) => {
                     self.places.insert(Spot::Step(component, index), *place);
                     self.classify(classify, *place, &mut columns)
@@ -110,14 +117,7 @@ impl Checker<'_> {
         ids: &mut BTreeMap<String, Place>,
     ) -> Option<Matched> {
         let path = self.input(&entry.catalog, "catalogue");
-        let id = match &entry.id {
-            Some(id) => id.value.clone(),
-            None => Path::new(&entry.catalog.value).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        };
-        let place = entry.id.as_ref().map_or(entry.catalog.place, |id| id.place);
-        if id.trim().is_empty() || id.len() > 64 || id.chars().any(char::is_control) {
-            self.problem(place, format!("`{id}` cannot be the id of a catalogue"), "write 1 to 64 letters: `id: gaia`");
-        }
+        let (id, place) = self.id(entry.id.as_ref(), &entry.catalog);
         // Names of fields have fewer signs than ids.
         if let Some(first) = ids.insert(Matched::field_of(&id), place) {
             let line = self.line(first);
@@ -160,10 +160,10 @@ impl Checker<'_> {
             let help = format!("write letters, digits and `_`, such as `{CLASS}`");
             self.problem(place, format!("`{column}` cannot be the name of an annotation"), help);
         }
-        if ["matches", "crossmatches", "catalogs"].contains(&column.as_str()) {
+        if ["matches", "crossmatches", "catalogs", "watched", "watchlists"].contains(&column.as_str()) {
             self.problem(
                 place,
-                format!("`{column}` is an annotation of cross-matches"),
+                format!("`{column}` is an annotation of other steps"),
                 format!("write another name, such as `{CLASS}`"),
             );
         }
@@ -184,6 +184,66 @@ impl Checker<'_> {
         }
         let otherwise = raw.otherwise.as_ref().map_or(OTHERWISE.to_owned(), |otherwise| otherwise.value.clone());
         Some(StepKind::Classify { column, classes, otherwise })
+    }
+
+    fn watchlist(&mut self, raw: &raw::Watchlist, place: Place, ids: &mut BTreeMap<String, Place>) -> Option<StepKind> {
+        if raw.lists.is_empty() {
+            self.problem(place, "there is no list", "add `lists:` with `- list: FILE`");
+        }
+        let lists: Vec<_> = raw.lists.iter().map(|list| self.list(&list.value, ids)).collect();
+        let require = raw.require.as_ref().is_some_and(|require| require.value);
+        Some(StepKind::Watchlist { lists: lists.into_iter().collect::<Option<_>>()?, require })
+    }
+
+    fn list(&mut self, raw: &raw::WatchedList, ids: &mut BTreeMap<String, Place>) -> Option<Matched> {
+        let path = self.input(&raw.list, "list");
+        let (id, place) = self.id(raw.id.as_ref(), &raw.list);
+        if let Some(first) = ids.insert(id.clone(), place) {
+            let help = format!("the other is in line {}; give one of them another `id:`", self.line(first));
+            self.problem(place, format!("two lists have the id `{id}`"), help);
+        }
+        let radius = raw.radius.as_ref().map_or(Some(MatchRadius::Own), |radius| self.radius(radius))?;
+        Some(Matched { radius, limit: MOST, columns: Some(Vec::new()), ..Matched::within(&path?, &id, 0.0) })
+    }
+
+    fn region(&mut self, raw: &raw::Region, place: Place) -> Option<StepKind> {
+        if raw.include.is_empty() && raw.exclude.is_empty() {
+            self.problem(place, "there is no region", "add `include:` or `exclude:` with `- circle: { ra, dec, radius }`");
+        }
+        let mut both = [Vec::new(), Vec::new()];
+        for (shapes, raw) in both.iter_mut().zip([&raw.include, &raw.exclude]) {
+            *shapes = raw.iter().map(|shape| self.shape(shape)).collect();
+        }
+        let [include, exclude] = both.map(|shapes| shapes.into_iter().collect::<Option<Vec<_>>>());
+        Some(StepKind::Region { include: include?, exclude: exclude? })
+    }
+
+    fn shape(&mut self, At { value, place }: &At<raw::Shape>) -> Option<Shape> {
+        let made = match value {
+            raw::Shape::Circle(circle) => {
+                let radius = self.angle(&circle.radius)? / 3_600.0;
+                sky::Circle::new((circle.ra, circle.dec), radius).map(Region::Circle)
+            }
+            raw::Shape::Polygon(vertices) => sky::Polygon::new(vertices).map(Region::Polygon),
+            raw::Shape::Box(sides) => sky::SkyBox::new(sides.ra, sides.dec).map(Region::Box),
+            raw::Shape::Moc(file) => return self.input(file, "coverage map").map(Shape::Moc),
+        };
+        made.map_err(|error| self.problem(*place, error.to_string(), "positions are ICRS, decimal degrees"))
+            .ok()
+            .map(|region| Shape::Region(Arc::new(region)))
+    }
+
+    /// The name of a catalogue or list: as it is given, or that of its file.
+    fn id(&mut self, given: Option<&At<String>>, file: &At<String>) -> (String, Place) {
+        let id = match given {
+            Some(id) => id.value.clone(),
+            None => Path::new(&file.value).file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let place = given.map_or(file.place, |id| id.place);
+        if id.trim().is_empty() || id.len() > 64 || id.chars().any(char::is_control) {
+            self.problem(place, format!("`{id}` cannot be the id of a catalogue"), "write 1 to 64 letters: `id: gaia`");
+        }
+        (id, place)
     }
 
     fn radius(&mut self, written: &At<Angle>) -> Option<MatchRadius> {

@@ -17,6 +17,10 @@ pub enum Step {
     Crossmatch(Crossmatch),
     /// Names the class of an alert by an ordered table of conditions.
     Classify(Classify),
+    /// Looks for the entries of lists that an alert is near to, and adds them as annotations.
+    Watchlist(Watchlist),
+    /// Lets only the alerts pass that lie in some regions of the sky, or outside of some.
+    Region(Region),
 }
 
 /// Lets only the alerts pass for which a condition is true.
@@ -120,6 +124,88 @@ pub struct Class {
     /// SQL expression over fields of the alert and annotations of the steps before: `catalogs.gaia.distance < 1`.
     #[serde(rename = "where")]
     pub condition: At<String>,
+}
+
+/// Looks for the entries of lists that an alert is near to: as near as the radius of each entry says. Annotations: `watched`, the
+/// number of hits (null: not tried), and `watchlists`, a list with `listid`, `sourceid`, `sourcera`, `sourcedec`, `distance` and
+/// `radius` (arcsec). A changed list is taken up while the stream runs; when it is wrong, the one before stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Watchlist {
+    /// The lists.
+    pub lists: Vec<At<WatchedList>>,
+    /// Whether only alerts with a hit pass.
+    #[schemars(extend("default" = false))]
+    pub require: Option<At<bool>>,
+    /// Name in counters. Default: `watchlist-1`, `watchlist-2`, ... in their order.
+    pub name: Option<At<String>>,
+}
+
+/// A list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WatchedList {
+    /// A table with columns for id, position and radius, the description of one, or an index with radii.
+    pub list: At<String>,
+    /// Name of the list in annotations. Default: that of the file without its ending.
+    pub id: Option<At<String>>,
+    /// One radius for all entries, above 0, up to 30 deg. Default: that of each, in the column `radius` (arcsec where it gives no
+    /// other unit).
+    pub radius: Option<At<Angle>>,
+}
+
+/// Lets only the alerts pass that lie in one of the regions of `include`, where there are any, and in none of `exclude`. Boundaries
+/// belong to regions. An alert without a valid position lies in no region.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Alerts have to lie in one of these. Default: anywhere.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub include: Vec<At<Shape>>,
+    /// Alerts may lie in none of these. Default: none.
+    #[serde(default)]
+    #[schemars(extend("default" = []))]
+    pub exclude: Vec<At<Shape>>,
+    /// Name in counters and in the archive's reason. Default: `region-1`, `region-2`, ... in their order.
+    pub name: Option<At<String>>,
+}
+
+/// A region of the sky. Positions are ICRS, decimal degrees.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// All within a radius of a centre.
+    Circle(Circle),
+    /// Vertices, each `[ra, dec]`, joined by arcs of great circles; inside is the smaller part of the sphere, in whatever order
+    /// the vertices are.
+    Polygon(Vec<(f64, f64)>),
+    /// Between two meridians, from the first eastward to the second, also through 0, and between two parallels.
+    Box(SkyBox),
+    /// A file with a coverage map (MOC) as FITS, text or JSON.
+    Moc(At<String>),
+}
+
+/// All within a radius of a centre.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Circle {
+    /// Right ascension of the centre, degrees.
+    pub ra: f64,
+    /// Declination of the centre, degrees.
+    pub dec: f64,
+    /// Radius, up to 180 deg.
+    pub radius: At<Angle>,
+}
+
+/// Between two meridians and two parallels.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SkyBox {
+    /// From the first right ascension eastward to the second, degrees; `[0, 360]` is all around.
+    pub ra: (f64, f64),
+    /// From the lower declination to the upper one, degrees.
+    pub dec: (f64, f64),
 }
 
 /// What a search runs on.

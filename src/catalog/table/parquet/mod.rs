@@ -31,6 +31,13 @@ pub(super) struct Layout {
     names: Vec<String>,
 }
 
+impl Layout {
+    /// The files, in their order.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
 /// Finds the files, and the columns of the first.
 pub(super) fn open(path: &Path) -> Result<Opened, TableError> {
     let files = folder::find(path)?;

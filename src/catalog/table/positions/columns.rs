@@ -118,6 +118,10 @@ pub struct PositionColumns {
     pub pm_unit: Option<String>,
     /// The proper motion in right ascension is that of the coordinate, without the cosine.
     pub pm_ra_is_angle: bool,
+    /// A radius of each source's own: it is found from within. Never looked for.
+    pub radius: Option<String>,
+    /// Unit of the radii, such as `arcmin`; that of the column unless given, and arcseconds without any.
+    pub radius_unit: Option<String>,
 }
 
 /// The columns of a table that were decided on: places among its columns.
@@ -135,6 +139,8 @@ pub(super) struct Chosen {
     /// Columns, and factors to mas/yr.
     pub motion: Option<[(usize, f64); 2]>,
     pub pm_ra_is_angle: bool,
+    /// The column of radii, and the factor to arcseconds.
+    pub radius: Option<(usize, f64)>,
 }
 
 /// Decides on the columns.
@@ -159,7 +165,12 @@ pub(super) fn choose(table: &Table, given: &PositionColumns) -> Result<Chosen, T
     let id = match &given.id {
         IdColumn::Row => None,
         IdColumn::Named(name) => Some(table.column(name)?),
-        IdColumn::Find => Some(discover(path, table.columns(), &ID_ROLE)?),
+        IdColumn::Find => Some(discover(path, table.columns(), &ID_ROLE).map_err(|error| match error {
+            TableError::NoColumn { path, wanted, near, found } => {
+                TableError::NoColumn { path, wanted, near: format!("{near}; `$row` takes the number of the row"), found }
+            }
+            other => other,
+        })?),
     };
     let column = &table.columns()[ra];
     let frame = match (given.frame, column.frame.as_ref().or(table.meta().frame.as_ref())) {
@@ -188,8 +199,9 @@ pub(super) fn choose(table: &Table, given: &PositionColumns) -> Result<Chosen, T
         },
     };
     let motion = motion(table, given, frame)?;
+    let radius = radius(table, given)?;
     let epoch = given.epoch.or(table.meta().epoch);
-    Ok(Chosen { id, ra, dec, frame, unit, epoch, motion, pm_ra_is_angle: given.pm_ra_is_angle })
+    Ok(Chosen { id, ra, dec, frame, unit, epoch, motion, pm_ra_is_angle: given.pm_ra_is_angle, radius })
 }
 
 fn unit_named(unit: &str) -> Option<Unit> {
@@ -229,6 +241,38 @@ fn motion(table: &Table, given: &PositionColumns, frame: Frame) -> Result<Option
         }
     };
     Ok(Some([factor(ra)?, factor(dec)?]))
+}
+
+/// The column of radii with its factor to arcseconds.
+fn radius(table: &Table, given: &PositionColumns) -> Result<Option<(usize, f64)>, TableError> {
+    let asked = |reason: String| TableError::Asked { path: table.path().to_owned(), reason };
+    let Some(name) = &given.radius else {
+        return if given.radius_unit.is_some() {
+            Err(asked("`radius_unit` is given without `radius`: say which column it belongs to".to_owned()))
+        } else {
+            Ok(None)
+        };
+    };
+    let place = table.column(name)?;
+    let column = &table.columns()[place];
+    if !column.data_type.is_numeric() {
+        return Err(asked(format!("the radius `{}` holds no numbers but {}", column.name, column.data_type)));
+    }
+    let unit = given.radius_unit.as_deref().or(column.unit.as_deref()).unwrap_or("arcsec");
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "mas" | "milliarcsec" => 1e-3,
+        "arcsec" | "\"" | "as" | "arcs" | "arcsecond" | "arcseconds" => 1.0,
+        "arcmin" | "'" | "arcminute" | "arcminutes" => 60.0,
+        "deg" | "degree" | "degrees" | "\u{b0}" => 3_600.0,
+        "rad" | "radian" | "radians" => 180.0 * 3_600.0 / std::f64::consts::PI,
+        _ => {
+            return Err(asked(format!(
+                "the unit `{unit}` of the radius `{}` is not understood: there are mas, arcsec, arcmin, deg and rad",
+                column.name
+            )));
+        }
+    };
+    Ok(Some((place, factor)))
 }
 
 /// Milliarcseconds per Julian year of a unit, as FITS, VOUnits and CDS write it.

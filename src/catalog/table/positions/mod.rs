@@ -8,8 +8,8 @@ mod report;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::filter::filter;
@@ -23,6 +23,9 @@ use columns::{Chosen, choose};
 pub use columns::{IdColumn, PositionColumns, Unit};
 pub use frame::Frame;
 pub use report::{Oddity, Report};
+
+/// Half a circle, arcseconds.
+const LARGEST_RADIUS: f64 = 648_000.0;
 
 /// What becomes of rows without a good position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -43,6 +46,9 @@ pub struct Positions {
     rejects: Rejects,
     path: std::path::PathBuf,
     ids: report::Ids,
+    /// Whether ids are whole numbers in the table, and whether they are to be given as such.
+    ids_whole_kind: bool,
+    whole_ids: bool,
     report: Report,
     rows: u64,
 }
@@ -50,26 +56,31 @@ pub struct Positions {
 /// Rows with good positions, in the order of the file. All columns have the same length.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Ids without blanks around them; empty where there is none.
+    /// Ids without blanks around them; empty where there is none. Of no length where there are `whole_ids`.
     pub ids: StringArray,
+    /// Ids as numbers: where [`Positions::with_whole_ids`] has asked for them, and all ids of the part are whole numbers.
+    pub whole_ids: Option<Int64Array>,
     /// Right ascension, ICRS, degrees in [0, 360), at the epoch of the table.
     pub ra: Vec<f64>,
     /// Declination, ICRS, degrees.
     pub dec: Vec<f64>,
     /// Proper motion in right ascension (times the cosine of declination) and in declination, mas/yr; NaN where there is none.
     pub motion: Option<[Vec<f64>; 2]>,
-    /// Radii of the sources' own, arcseconds, where the table has them.
+    /// Radii of the sources' own, arcseconds, more than 0 and at most those of half a circle.
     pub radius: Option<Vec<f64>>,
     /// The carried columns, under their new names.
     pub carried: RecordBatch,
     first: Place,
     numbers: Vec<u64>,
+    /// Numbers of the rows in the whole table, from 1.
+    rows: Vec<u64>,
 }
 
 impl Part {
     /// Rows of no file: ids, right ascensions, declinations and columns of one length.
     pub(crate) fn of(ids: StringArray, ra: Vec<f64>, dec: Vec<f64>, carried: RecordBatch) -> Part {
-        Part { ids, ra, dec, motion: None, radius: None, carried, first: Place::row(1), numbers: Vec::new() }
+        let (first, numbers, rows) = (Place::row(1), Vec::new(), Vec::new());
+        Part { ids, whole_ids: None, ra, dec, motion: None, radius: None, carried, first, numbers, rows }
     }
 
     /// Where a row is in the file.
@@ -77,6 +88,25 @@ impl Part {
     pub fn place(&self, row: usize) -> Place {
         Place { number: self.numbers.get(row).copied().unwrap_or(self.first.number), ..self.first.clone() }
     }
+
+    /// Number of each row in the whole table, from 1; rows that were left out are counted too.
+    #[must_use]
+    pub fn rows(&self) -> &[u64] {
+        &self.rows
+    }
+}
+
+/// A position as people write one: decimal degrees, or sexagesimal, a right ascension in hours unless its letter says degrees.
+/// Gives degrees.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn position(ra: &str, dec: &str) -> Result<(f64, f64), String> {
+    let degrees = |text: &str, ra: bool| {
+        let values = StringArray::from_iter_values([text]);
+        Coordinate::Texts { values, ra, unit: None }.at(0)
+    };
+    on_sphere(degrees(ra, true)?, degrees(dec, false)?)
 }
 
 impl Positions {
@@ -96,12 +126,14 @@ impl Positions {
         let mut wanted = vec![chosen.ra, chosen.dec];
         wanted.extend(chosen.id);
         wanted.extend(chosen.motion.iter().flatten().map(|motion| motion.0));
+        wanted.extend(chosen.radius.map(|radius| radius.0));
         wanted.extend(places);
         let names: Vec<&str> = wanted.iter().map(|&place| table.columns()[place].name.as_str()).collect();
         let faults = match rejects {
             Rejects::Strict => Faults::Refuse,
             Rejects::Count => Faults::Note,
         };
+        let chosen_kind = chosen.id.is_none_or(|place| table.columns()[place].data_type.is_integer());
         Ok(Positions {
             batches: table.batches_with(&names, rows, faults)?,
             chosen,
@@ -109,9 +141,49 @@ impl Positions {
             rejects,
             path: table.path().to_owned(),
             ids: report::Ids::default(),
+            ids_whole_kind: chosen_kind,
+            whole_ids: false,
             report: Report::default(),
             rows: 0,
         })
+    }
+
+    /// Gives ids that are whole numbers as such, without a way over texts: see [`Part::whole_ids`].
+    #[must_use]
+    pub fn with_whole_ids(mut self) -> Positions {
+        self.whole_ids = true;
+        self
+    }
+
+    /// Compares at most so many ids with each other, 20 bytes of memory each, instead of 3.5 million.
+    #[must_use]
+    pub fn comparing_ids(mut self, most: usize) -> Positions {
+        self.ids.at_most(most);
+        self
+    }
+
+    /// Whether ids come from a column of whole numbers, or are the numbers of the rows.
+    #[must_use]
+    pub fn ids_are_whole(&self) -> bool {
+        self.ids_whole_kind
+    }
+
+    /// The columns that are carried, under their new names, with `unit` and `description` where they are known.
+    #[must_use]
+    pub fn carried(&self) -> &Arc<Schema> {
+        &self.carried
+    }
+
+    /// Whether there are proper motions.
+    #[must_use]
+    pub fn has_motion(&self) -> bool {
+        self.chosen.motion.is_some()
+    }
+
+    /// Whether the sources have radii of their own.
+    #[must_use]
+    pub fn has_radius(&self) -> bool {
+        self.chosen.radius.is_some()
     }
 
     /// What was read so far; all of it once the parts are at their end.
@@ -135,7 +207,9 @@ impl Positions {
     fn part(&mut self, block: &Block) -> Result<Part, TableError> {
         let broken = |reason: String| TableError::Asked { path: self.path.clone(), reason };
         let count = block.batch.num_rows();
-        let own = 2 + usize::from(self.chosen.id.is_some()) + 2 * usize::from(self.chosen.motion.is_some());
+        let motions = 2 + usize::from(self.chosen.id.is_some());
+        let radii = motions + 2 * usize::from(self.chosen.motion.is_some());
+        let own = radii + usize::from(self.chosen.radius.is_some());
         let mut reasons: Vec<Option<String>> = vec![None; count];
         for fault in &block.faults {
             if fault.column.is_none_or(|column| column < own) {
@@ -147,10 +221,14 @@ impl Positions {
         }
         let ra = Coordinate::of(block.batch.column(0), true, self.chosen.unit).map_err(broken)?;
         let dec = Coordinate::of(block.batch.column(1), false, self.chosen.unit).map_err(broken)?;
+        let reach = self.chosen.radius.map(|(_, factor)| Reach::of(block.batch.column(radii), factor)).transpose();
+        let reach = reach.map_err(broken)?;
+        let mut part_radius = self.chosen.radius.map(|_| Vec::with_capacity(count));
         let matrix = self.chosen.frame.to_icrs();
         let mut part_ra = Vec::with_capacity(count);
         let mut part_dec = Vec::with_capacity(count);
         let mut numbers = Vec::with_capacity(count);
+        let mut rows = Vec::with_capacity(count);
         let mut kept = vec![true; count];
         for row in 0..count {
             self.report.rows += 1;
@@ -158,12 +236,15 @@ impl Positions {
                 Some(reason) => Err(reason),
                 None => ra.at(row).and_then(|ra| Ok((ra, dec.at(row)?))).and_then(|(ra, dec)| on_sphere(ra, dec)),
             };
-            match position {
-                Ok((lon, lat)) => {
+            let found = position.and_then(|p| Ok((p, reach.as_ref().map(|reach| reach.at(row)).transpose()?)));
+            match found {
+                Ok(((lon, lat), radius)) => {
                     let (lon, lat) = matrix.as_ref().map_or((sky::normalise_ra(lon), lat), |m| frame::turned(m, lon, lat));
                     part_ra.push(lon);
                     part_dec.push(lat);
-                    numbers.push(block.place(row).number);
+                    numbers.push(block.number(row));
+                    rows.push(self.rows + row as u64 + 1);
+                    part_radius.iter_mut().zip(radius).for_each(|(all, radius)| all.push(radius));
                 }
                 Err(reason) if self.rejects == Rejects::Strict => {
                     return Err(TableError::Row { path: self.path.clone(), place: block.place(row), reason });
@@ -184,15 +265,23 @@ impl Positions {
         let select = |array: &ArrayRef| {
             if all { Ok(array.clone()) } else { filter(array, &mask).map_err(|e| broken(e.to_string())) }
         };
-        let ids = match self.chosen.id {
-            Some(_) => {
-                let texts = cast(&select(block.batch.column(2))?, &DataType::Utf8).map_err(|e| broken(e.to_string()))?;
+        let column = self.chosen.id.map(|_| select(block.batch.column(2))).transpose()?;
+        let whole_ids = match &column {
+            _ if !(self.whole_ids && self.ids_whole_kind) => None,
+            Some(column) => {
+                let numbers = cast(column, &DataType::Int64).map_err(|e| broken(e.to_string()))?;
+                // What is missing, or beyond 63 bits, is no number.
+                Some(numbers.as_primitive::<Int64Type>().clone()).filter(|numbers| numbers.null_count() == 0)
+            }
+            None => Some(rows.iter().map(|&row| row as i64).collect()),
+        };
+        let ids = match &column {
+            _ if whole_ids.is_some() => StringArray::new_null(0),
+            Some(column) => {
+                let texts = cast(column, &DataType::Utf8).map_err(|e| broken(e.to_string()))?;
                 texts.as_string::<i32>().iter().map(|id| Some(id.unwrap_or_default().trim())).collect()
             }
-            None => {
-                let rows = (0..count).filter(|&row| mask.value(row));
-                StringArray::from_iter_values(rows.map(|row| (self.rows + row as u64 + 1).to_string()))
-            }
+            None => StringArray::from_iter_values(rows.iter().map(u64::to_string)),
         };
         self.rows += count as u64;
         let motion = match self.chosen.motion {
@@ -200,7 +289,7 @@ impl Positions {
             Some(factors) => {
                 let mut both = [Vec::new(), Vec::new()];
                 for (axis, (values, (_, factor))) in both.iter_mut().zip(factors).enumerate() {
-                    let column = block.batch.column(own - 2 + axis);
+                    let column = block.batch.column(motions + axis);
                     let numbers = cast(&select(column)?, &DataType::Float64).map_err(|e| broken(e.to_string()))?;
                     values.extend(numbers.as_primitive::<Float64Type>().iter().map(|v| v.unwrap_or(f64::NAN) * factor));
                 }
@@ -214,11 +303,10 @@ impl Positions {
         let options = RecordBatchOptions::new().with_row_count(Some(part_ra.len()));
         let carried = RecordBatch::try_new_with_options(self.carried.clone(), carried, &options)
             .map_err(|e| TableError::Asked { path: self.path.clone(), reason: e.to_string() })?;
-        let part = Part { ids, ra: part_ra, dec: part_dec, motion, radius: None, carried, first: block.first.clone(), numbers };
+        let (first, radius) = (block.first.clone(), part_radius);
+        let part = Part { ids, whole_ids, ra: part_ra, dec: part_dec, motion, radius, carried, first, numbers, rows };
         if self.chosen.id.is_some() {
-            for row in 0..part.ids.len() {
-                self.ids.take(part.ids.value(row), &part.place(row), &mut self.report);
-            }
+            self.ids.take_all(&part, &mut self.report);
         }
         Ok(part)
     }
@@ -327,6 +415,32 @@ impl Coordinate {
                     _ => Ok(angle.value * if hours { 15.0 } else { 1.0 }),
                 }
             }
+        }
+    }
+}
+
+/// The radii of a block.
+struct Reach {
+    values: Float64Array,
+    factor: f64,
+}
+
+impl Reach {
+    fn of(array: &ArrayRef, factor: f64) -> Result<Reach, String> {
+        let numbers = cast(array, &DataType::Float64).map_err(|e| e.to_string())?;
+        Ok(Reach { values: numbers.as_primitive::<Float64Type>().clone(), factor })
+    }
+
+    /// Arcseconds.
+    fn at(&self, row: usize) -> Result<f64, String> {
+        if self.values.is_null(row) {
+            return Err("it has no radius".to_owned());
+        }
+        let radius = self.values.value(row) * self.factor;
+        if radius > 0.0 && radius <= LARGEST_RADIUS {
+            Ok(radius)
+        } else {
+            Err(format!("the radius {} is not between 0 and 180 degrees", self.values.value(row)))
         }
     }
 }

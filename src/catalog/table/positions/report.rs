@@ -1,9 +1,11 @@
 //! What was read, and what is odd about it: counted, the first few named.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Part;
 use crate::catalog::table::Place;
 
 /// How many of a kind are named.
@@ -84,22 +86,56 @@ impl Report {
 }
 
 /// Compares ids.
-#[derive(Default)]
-pub(super) struct Ids(HashMap<u64, u64>);
+pub(super) struct Ids {
+    /// Line or row of the first with the hash.
+    seen: HashMap<u64, u64>,
+    most: usize,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Ids { seen: HashMap::new(), most: COMPARED }
+    }
+}
 
 impl Ids {
-    pub fn take(&mut self, id: &str, place: &Place, report: &mut Report) {
-        if id.is_empty() {
-            report.empty_ids.add(|| place.to_string());
+    /// Compares no more than so many.
+    pub fn at_most(&mut self, most: usize) {
+        self.most = most.min(COMPARED);
+    }
+
+    /// Takes the ids of a part.
+    pub fn take_all(&mut self, part: &Part, report: &mut Report) {
+        if let Some(numbers) = &part.whole_ids {
+            for (row, number) in numbers.values().iter().enumerate() {
+                if self.seen.len() >= self.most {
+                    break;
+                }
+                self.compare(xxh3_64(&number.to_le_bytes()), || number.to_string(), || part.place(row), report);
+            }
             return;
         }
-        if self.0.len() >= COMPARED {
-            return;
+        for (row, id) in part.ids.iter().enumerate() {
+            let id = id.unwrap_or_default();
+            if id.is_empty() {
+                report.empty_ids.add(|| part.place(row).to_string());
+            } else if self.seen.len() < self.most {
+                self.compare(xxh3_64(id.as_bytes()), || id.to_owned(), || part.place(row), report);
+            }
         }
+    }
+
+    fn compare(&mut self, hash: u64, id: impl Fn() -> String, place: impl Fn() -> Place, report: &mut Report) {
         report.compared_ids += 1;
-        let earlier = *self.0.entry(xxh3_64(id.as_bytes())).or_insert(place.number);
-        if report.compared_ids > self.0.len() as u64 + report.duplicate_ids.count {
-            report.duplicate_ids.add(|| format!("`{id}` in {} and {place}", Place { number: earlier, ..place.clone() }));
+        match self.seen.entry(hash) {
+            Entry::Vacant(free) => {
+                free.insert(place().number);
+            }
+            Entry::Occupied(earlier) => {
+                let (number, place) = (*earlier.get(), place());
+                let earlier = Place { number, ..place.clone() };
+                report.duplicate_ids.add(|| format!("`{}` in {earlier} and {place}", id()));
+            }
         }
     }
 }
