@@ -6,8 +6,9 @@ use super::window::Window;
 use super::{EDGE, RegionError};
 use crate::sky::{self, Viewpoint};
 
-/// Squares of chords are right to this: ten times the rounding of their computation.
-const ROUNDING: f64 = 1e-14;
+/// Squares of chords that differ by less do not decide: the rounding of their computation is below 1e-15, and [`EDGE`] changes
+/// them by 2e-14 at most.
+const ROUNDING: f64 = 1e-13;
 
 /// Radius (degrees) up to which separations are as quick as chords: see [`Viewpoint::separation`].
 const SMALL: f64 = 0.5;

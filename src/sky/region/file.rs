@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::moc::{self, Moc};
 use super::RegionError;
+use super::moc::{self, Moc};
 
 impl Moc {
     /// Reads a file with a MOC, as [`Moc::parse`] does.

@@ -200,9 +200,11 @@ fn nanoseconds_a_position() {
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
     let everywhere: Vec<_> = (0..count).map(|_| position(random(), random())).collect();
-    let near: Vec<_> = (0..count).map(|_| offset((150.0, 40.0), 2.0 * PI * random(), 12.0_f64.to_radians() * random().sqrt())).collect();
+    let near: Vec<_> =
+        (0..count).map(|_| offset((150.0, 40.0), 2.0 * PI * random(), 12.0_f64.to_radians() * random().sqrt())).collect();
     let vertices = |count: u32| {
-        let vertex = |i| offset((150.0, 40.0), 2.0 * PI * f64::from(i) / f64::from(count), (10.0 - f64::from(i % 2)).to_radians());
+        let vertex =
+            |i| offset((150.0, 40.0), 2.0 * PI * f64::from(i) / f64::from(count), (10.0 - f64::from(i % 2)).to_radians());
         (0..count).map(vertex).collect::<Vec<_>>()
     };
     let mut cells = String::from("10/");

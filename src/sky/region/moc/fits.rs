@@ -129,7 +129,10 @@ impl Header {
         }
         let mut numbers = data.chunks_exact(bytes).map(|number| number.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
         let entry = |number: usize, what: String| {
-            RegionError::moc(format!("entry {number} (from 1) of the table of HDU {}", self.part), what + ": write the file again")
+            RegionError::moc(
+                format!("entry {number} (from 1) of the table of HDU {}", self.part),
+                what + ": write the file again",
+            )
         };
         match self.text("ORDERING") {
             Some("NUNIQ") => {

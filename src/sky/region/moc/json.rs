@@ -14,7 +14,10 @@ pub(super) fn read(text: &str, ranges: &mut Ranges) -> Result<(), RegionError> {
         let what = e.to_string();
         // The place stands at the end of what serde_json says.
         let what = what.strip_suffix(&format!(" at line {} column {}", e.line(), e.column())).unwrap_or(&what);
-        RegionError::moc(format!("line {}, column {}", e.line(), e.column()), format!("{what}: a MOC reads like {{\"3\": [1, 2]}}"))
+        RegionError::moc(
+            format!("line {}, column {}", e.line(), e.column()),
+            format!("{what}: a MOC reads like {{\"3\": [1, 2]}}"),
+        )
     };
     json.deserialize_map(Orders(ranges)).map_err(error)?;
     json.end().map_err(error)

@@ -102,10 +102,10 @@ fn a_moc_of_nothing_is_one_and_no_bytes_are_none() {
 #[test]
 fn broken_text_is_refused_with_its_place() {
     for (text, place, what) in [
-        ("3/1-5 7 4/80-", "line 1, column 9", "it ends where a number should be"),
+        ("3/1-5 7 4/80-", "line 1, column 11", "it ends where a number should be"),
         ("3/1\n2 5-3", "line 2, column 3", "the range from 5 to 3 is backward"),
         ("1 2 3", "line 1, column 1", "cells without an order"),
-        ("3/1;2", "line 1, column 1", "';' where a number should be"),
+        ("3/1;2", "line 1, column 3", "';' where a number should be"),
         ("3/1 -2", "line 1, column 5", "'-' where a number should be"),
         ("3/1+2", "line 1", "'+' where a number should be"),
         ("3/s1", "line 1, column 3", "cells without an order"),
@@ -126,7 +126,7 @@ fn broken_text_is_refused_with_its_place() {
         ("{\"3\": [[1]]}", "line 1", "invalid type: sequence"),
         ("{\"x\": [1]}", "line 1", "\"x\" is no order"),
         ("{\"61\": [1]}", "line 1", "order 61 is above 29"),
-        ("{\"0\": [12]}", "line 1, column 9", "order 0 has no cell 12"),
+        ("{\"0\": [12]}", "line 1, column 10", "order 0 has no cell 12"),
         ("\u{1f}\u{8b}", "line 1", "where a number should be"),
     ] {
         let said = refused(text.as_bytes());

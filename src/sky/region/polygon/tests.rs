@@ -58,7 +58,7 @@ fn star(centre: (f64, f64), rays: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 /// Rays with less than half round between neighbours, distances to 3 (172 degrees).
 fn rays() -> impl Strategy<Value = Vec<(f64, f64)>> {
-    let ray = (0.2..1.0_f64, 0.1..3.0_f64);
+    let ray = (0.6..1.0_f64, 0.1..3.0_f64);
     (proptest::collection::vec(ray, 3..30), 0.02..1.0_f64).prop_map(|(rays, scale)| {
         let whole: f64 = rays.iter().map(|ray| ray.0).sum();
         let mut direction = 0.0;
@@ -247,7 +247,9 @@ fn poles_right_ascension_0_and_shapes_of_more_than_half_round() {
     assert!(cap.contains(12.0, 90.0) && cap.contains(0.0, 60.0) && cap.contains(360.0, 60.0) && !cap.contains(45.0, 62.0));
     assert!(cap.contains(45.0, 68.0) && !cap.contains(0.0, -90.0));
     let border = polygon(&[(350.0, -10.0), (10.0, -10.0), (10.0, 10.0), (350.0, 10.0)]);
-    assert!(border.contains(0.0, 0.0) && border.contains(360.0, 0.0) && border.contains(350.0, 0.0) && !border.contains(180.0, 0.0));
+    assert!(
+        border.contains(0.0, 0.0) && border.contains(360.0, 0.0) && border.contains(350.0, 0.0) && !border.contains(180.0, 0.0)
+    );
     // An edge between equal declinations is not a parallel.
     assert!(border.contains(0.0, 10.1) && !border.contains(0.0, 10.2));
     // A vertex at the pole, and an edge over it.
@@ -270,11 +272,15 @@ fn poles_right_ascension_0_and_shapes_of_more_than_half_round() {
 #[test]
 fn polygons_of_many_vertices_are_as_circles() {
     for (count, radius) in [(500, 10.0), (2_000, 89.0), (10_000, 1e-3)] {
-        let vertices: Vec<_> = (0..count).map(|i| offset((0.01, -89.5), 2.0 * PI * f64::from(i) / f64::from(count), f64::to_radians(radius))).collect();
+        let vertices: Vec<_> = (0..count)
+            .map(|i| offset((0.01, -89.5), 2.0 * PI * f64::from(i) / f64::from(count), f64::to_radians(radius)))
+            .collect();
         let many = polygon(&vertices);
         let sagitta = 1.0 - (PI / f64::from(count)).cos();
-        let (outer, inner) = (Circle::new((0.01, -89.5), radius).unwrap(), Circle::new((0.01, -89.5), radius * (1.0 - 1.01 * sagitta)).unwrap());
-        let near = (0..300).map(|i| offset((0.01, -89.5), f64::from(i), f64::to_radians(radius) * (1.0 + f64::from(i - 150) * 1e-7)));
+        let (outer, inner) =
+            (Circle::new((0.01, -89.5), radius).unwrap(), Circle::new((0.01, -89.5), radius * (1.0 - 1.01 * sagitta)).unwrap());
+        let near =
+            (0..300).map(|i| offset((0.01, -89.5), f64::from(i), f64::to_radians(radius) * (1.0 + f64::from(i - 150) * 1e-6)));
         let mut within = 0;
         for (ra, dec) in everywhere(300).chain(near) {
             assert!(!inner.contains(ra, dec) || many.contains(ra, dec), "{ra} {dec}");
@@ -302,13 +308,19 @@ fn what_is_no_polygon_is_refused() {
     assert!(refused(&[(0.0, 0.0), (1.0, 0.0), (1.0, f64::NAN)]).starts_with("vertex 3 of a polygon at right ascension 1"));
     assert!(refused(&[(0.0, 0.0), (-1.0, 0.0), (1.0, 1.0)]).starts_with("vertex 2 of a polygon"));
     let repeated = |vertices: &[(f64, f64)], pair: &str| {
-        assert!(refused(vertices).starts_with(&format!("vertices {pair} of a polygon are the same position")), "{}", refused(vertices));
+        assert!(
+            refused(vertices).starts_with(&format!("vertices {pair} of a polygon are the same position")),
+            "{}",
+            refused(vertices)
+        );
     };
     repeated(&[(0.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 1.0)], "2 and 3");
     repeated(&[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 0.0)], "4 and 1");
     repeated(&[(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (360.0, 0.0)], "4 and 1");
     repeated(&[(0.0, 90.0), (50.0, 90.0), (1.0, 1.0)], "1 and 2");
-    assert!(refused(&[(0.0, 0.0), (90.0, 10.0), (270.0, -10.0)]).starts_with("vertices 2 and 3 of a polygon are opposite points"));
+    assert!(
+        refused(&[(0.0, 0.0), (90.0, 10.0), (270.0, -10.0)]).starts_with("vertices 2 and 3 of a polygon are opposite points")
+    );
     let crossing = |vertices: &[(f64, f64)], pair: (usize, usize)| match Polygon::new(vertices) {
         Err(RegionError::Crossing { first, second }) => assert_eq!((first, second), pair),
         other => panic!("{other:?}"),
@@ -321,7 +333,7 @@ fn what_is_no_polygon_is_refused() {
     // A vertex on an edge, a vertex twice, back the same way, all on one line.
     crossing(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (5.0, 0.0), (0.0, 10.0)], (1, 3));
     crossing(&[(0.0, 0.0), (5.0, 5.0), (10.0, 0.0), (10.0, 10.0), (5.0, 5.0), (0.0, 10.0)], (1, 4));
-    crossing(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (10.0, 5.0)], (2, 3));
+    crossing(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (10.0, 5.0)], (2, 4));
     crossing(&[(0.0, 0.0), (10.0, 0.0), (20.0, 0.0)], (1, 3));
     // Once round the equator: the halves of the sphere.
     let half = refused(&[(0.0, 0.0), (120.0, 0.0), (240.0, 0.0)]);
