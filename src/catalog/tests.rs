@@ -175,7 +175,7 @@ fn doubtful_ids_are_warned_about() {
     assert_eq!(catalog.len(), 3);
     let warnings = catalog.warnings().join("\n");
     assert!(warnings.contains("1 sources without an id: line 4"), "{warnings}");
-    assert!(warnings.contains("1 ids used again: `a` in lines 2 and 3"), "{warnings}");
+    assert!(warnings.contains("1 ids used again: `a` in line 2 and line 3"), "{warnings}");
     assert!(load("id,ra,dec\n").unwrap().warnings()[0].contains("holds no source"));
 }
 

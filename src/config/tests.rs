@@ -230,7 +230,7 @@ fn values_arrive_as_they_are_written() {
     let steps = &settings.components[0].steps;
     assert_eq!(
         steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
-        ["cut-1", "crossmatch-1", "crossmatch-2", "classify-1"]
+        ["cut-1", "crossmatch-1", "crossmatch-2", "classify-1", "watchlist-1", "region-1"]
     );
     let StepKind::Crossmatch { catalogs } = &steps[1].kind else { panic!() };
     assert_eq!((catalogs[0].id.as_str(), catalogs[0].radius), ("sample", MatchRadius::Fixed(1.5)));

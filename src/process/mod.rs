@@ -99,8 +99,8 @@ impl Step {
 enum Maker {
     Matches(usize),
     Lists(usize),
-    /// The step that makes it at its turn.
-    Step(usize),
+    /// A step, at its turn.
+    Step,
 }
 
 impl Chain {
@@ -141,7 +141,7 @@ impl Chain {
         }
         for (index, step) in steps.iter().enumerate() {
             if let StepKind::Classify { column, .. } = &step.kind {
-                add(classify::field(column), Maker::Step(index), index);
+                add(classify::field(column), Maker::Step, index);
             }
         }
         let scope = bind::Scope { steps, entries: &entries, fields: &fields, born: &born };
@@ -219,7 +219,9 @@ impl Chain {
     #[must_use]
     pub fn report(&self) -> ChainReport {
         let steps = self.names.iter().zip(&self.steps).zip(&self.counters);
-        ChainReport { steps: steps.map(|((name, step), counters)| step.report(name, counters, &self.entries, &self.lists)).collect() }
+        ChainReport {
+            steps: steps.map(|((name, step), counters)| step.report(name, counters, &self.entries, &self.lists)).collect(),
+        }
     }
 
     fn part(&self, part: &AlertBatch, tallies: &mut [Tally]) -> Result<AlertBatch, Fault> {
@@ -288,12 +290,7 @@ fn of_step(entries: &[Entry], step: usize) -> std::ops::Range<usize> {
 }
 
 /// Searches in some of the catalogues around the rows that pass and have a position.
-fn search(
-    entries: &[Entry],
-    range: std::ops::Range<usize>,
-    batch: &AlertBatch,
-    tally: &mut Tally,
-) -> Result<Vec<Found>, String> {
+fn search(entries: &[Entry], range: std::ops::Range<usize>, batch: &AlertBatch, tally: &mut Tally) -> Result<Vec<Found>, String> {
     let (tried, without) = Tried::of(batch)?;
     let tried = Arc::new(tried);
     tally.passed += tried.rows.len() as u64 + without;
@@ -352,7 +349,7 @@ impl<'a> Notes<'a> {
             let array = match chain.makers[place] {
                 Maker::Matches(which) => self.matches.array(which, &batch.candidate, &chain.entries, &chain.columns),
                 Maker::Lists(which) => watchlist::array(which, &self.lists, &chain.lists),
-                Maker::Step(_) => return Err(format!("the annotation `{}` is read before it is made", chain.fields[place].name())),
+                Maker::Step => return Err(format!("the annotation `{}` is read before it is made", chain.fields[place].name())),
             };
             self.made[place] = Some(array.map_err(|e| e.to_string())?);
         }

@@ -22,7 +22,7 @@ impl Regions {
             Shape::Region(region) => Ok(region.clone()),
             Shape::Moc(path) => Moc::read(path).map(|moc| Arc::new(Region::Moc(moc))),
         };
-        let all = |shapes: &[Shape]| shapes.iter().map(region).collect();
+        let all = |shapes: &[Shape]| shapes.iter().map(region).collect::<Result<Vec<_>, _>>();
         Ok(Regions { include: all(include)?, exclude: all(exclude)? })
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod matching;
+mod places;
 
 use std::io::Write;
 use std::path::Path;
