@@ -1,7 +1,8 @@
 //! Cones of 1.5 arcseconds, half of them on a source: nanoseconds a query of the k-d tree and of the zone index, one at a time
 //! and in batches, with and without a payload to fetch matches from.
 //!
-//! Times are those that the thread had a processor, not those of the wall clock.
+//! Times are those that the thread had a processor, not those of the wall clock. With `SKYSLUICE_PYTHON` (a Python that has numpy,
+//! scipy, astropy, duckdb and pyarrow) the same positions are then matched by those, by `crossmatch_others.py` beside this file.
 //!
 //! Catalogues: `uniform`, and `galactic` (35 % uniform, 45 % disc, 15 % bulge, 5 % clusters), of 1e6 and 1e7 sources, and of
 //! `SKYSLUICE_BENCH_SOURCES` more (5e7 takes 8 GB of memory and some minutes). Queries: `random` over the sky, a ZTF `exposure`
@@ -132,11 +133,12 @@ fn measure(c: &mut Criterion, rows: &[Position], name: &str) {
         Catalog::new("bench", named).expect("the positions are sound")
     });
     let mut state = 99;
-    for (sky, batches) in [
+    let skies = [
         ("random", batches(&mut state, &whole, rows, 1_000, 1_000, 180.0)),
         ("exposure", batches(&mut state, &whole, rows, 200, 1_000, 3.45)),
         ("visit", batches(&mut state, &whole, rows, 20, 10_000, 1.75)),
-    ] {
+    ];
+    for (sky, batches) in &skies {
         let mut group = c.benchmark_group(format!("crossmatch/{name}/{sky}"));
         group.throughput(Throughput::Elements(batches[0].len() as u64));
         let mut run = |engine: &str, search: &dyn Fn(&[Position], &mut Hits)| {
@@ -160,6 +162,43 @@ fn measure(c: &mut Criterion, rows: &[Position], name: &str) {
         run("zones_batched", &|positions, hits| whole.search(positions, 1.5, hits));
         run("zones_batched_bare", &|positions, hits| bare.search(positions, 1.5, hits));
         group.finish();
+    }
+    if let Some(python) = std::env::var_os("SKYSLUICE_PYTHON") {
+        others(&python, folder.path(), name, rows, &skies, &whole);
+    }
+}
+
+/// Leaves catalogue and queries to the Python beside this file, which prints its own times.
+fn others(
+    python: &std::ffi::OsStr,
+    folder: &Path,
+    name: &str,
+    rows: &[Position],
+    skies: &[(&str, Vec<Vec<Position>>)],
+    index: &ZoneIndex,
+) {
+    let write = |file: &str, positions: &mut dyn Iterator<Item = &Position>| {
+        let bytes: Vec<u8> = positions.flat_map(|p| [p.0.to_le_bytes(), p.1.to_le_bytes()]).flatten().collect();
+        std::fs::write(folder.join(file), bytes).expect("the disk has room");
+    };
+    write("rows", &mut rows.iter());
+    let (mut batch, mut found) = (serde_json::Map::new(), serde_json::Map::new());
+    let mut hits = Hits::default();
+    for (sky, batches) in skies {
+        write(sky, &mut batches.iter().flatten());
+        let mut count = |positions: &Vec<Position>| {
+            index.search(positions, 1.5, &mut hits);
+            hits.total()
+        };
+        batch.insert((*sky).to_owned(), batches[0].len().into());
+        found.insert((*sky).to_owned(), batches.iter().map(&mut count).collect::<Vec<_>>().into());
+    }
+    let about = serde_json::json!({ "name": name, "rows": rows.len(), "batch": batch, "found": found });
+    std::fs::write(folder.join("about.json"), about.to_string()).expect("the disk has room");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/crossmatch_others.py");
+    let status = std::process::Command::new(python).arg(script).arg(folder).status();
+    if !status.as_ref().is_ok_and(std::process::ExitStatus::success) {
+        eprintln!("crossmatch_others.py: {status:?}");
     }
 }
 

@@ -213,6 +213,7 @@ fn properties(
     let survey = &context.survey;
     let is = |path: &ColumnPath, fields: &[&[FieldPath]]| fields.iter().copied().flatten().any(|f| f.0 == path.parts());
     let sought = [&*survey.alert_id, &*survey.object_id, &*survey.ra, &*survey.dec, &*survey.time, &*survey.magnitude];
+    let added = |path: &ColumnPath| path.parts()[0] != OWN && alerts.arrow.column_with_name(&path.parts()[0]).is_none();
     for column in parquet.columns() {
         let path = column.path().clone();
         let content = Content::of(column);
@@ -228,7 +229,15 @@ fn properties(
                 .set_column_bloom_filter_fpp(path.clone(), 0.001)
                 .set_column_bloom_filter_max_ndv(path.clone(), OBJECTS);
         }
+        let scarce = column.max_rep_level() == 0 && path.parts().len() > 1 && added(&path);
         match content {
+            // Records that steps have added hold the same few values over and over, or none: run lengths are all that they need, and
+            // setting up a codec for each would cost more than everything else about them.
+            _ if scarce => {
+                properties = properties
+                    .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+                    .set_column_dictionary_enabled(path, column.physical_type() != Type::BOOLEAN);
+            }
             Content::Bytes => properties = properties.set_column_compression(path, of_bytes),
             Content::Repeating => properties = properties.set_column_dictionary_enabled(path, true),
             Content::Other => {}

@@ -23,7 +23,7 @@ pub use at::{At, Place};
 pub use check::security;
 pub use checked::*;
 pub use problem::{ConfigError, Problem, Shown, Span, nearest};
-pub use raw::Engine;
+pub use raw::{Engine, Side};
 pub use reference::{profile_schema, reference, schema};
 pub use registry::{AfterWait, Registry, UnknownIds};
 pub use spots::{Spot, Spots};

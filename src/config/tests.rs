@@ -20,6 +20,7 @@ fn folder() -> tempfile::TempDir {
         std::fs::write(path, text).unwrap();
     };
     let schema = include_str!("../../conf/schemas/ztf/ztf.avsc");
+    write("catalogs/northern.moc", "0/0-3\n");
     write("catalogs/sample.csv", "id,ra,dec\na,10.5,-20.25\n");
     write("packets/one.avro", "");
     write("schemas/lsst/1100.avsc", "{\"newer\": true}");

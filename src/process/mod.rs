@@ -154,8 +154,8 @@ impl Chain {
                 }
                 StepKind::Crossmatch { .. } => Step::Crossmatch { entries: of_step(&entries, index) },
                 StepKind::Watchlist { require, .. } => Step::Watchlist { lists: of_step(&lists, index), require: *require },
-                StepKind::Region { include, exclude } => {
-                    let regions = Regions::new(include, exclude);
+                StepKind::Region { regions, pass } => {
+                    let regions = Regions::new(regions, *pass);
                     Step::Region(regions.map_err(|source| ChainError::Region { index, name: step.name.clone(), source })?)
                 }
                 StepKind::Classify { column, classes, otherwise } => {

@@ -5,25 +5,24 @@ use std::sync::Arc;
 use super::report::Tally;
 use super::tried::Tried;
 use crate::alert::Verdict;
-use crate::config::Shape;
+use crate::config::{Shape, Side};
 use crate::sky::region::{Moc, Region, RegionError};
 
 /// The regions of a step.
 #[derive(Debug)]
 pub(super) struct Regions {
-    include: Vec<Arc<Region>>,
-    exclude: Vec<Arc<Region>>,
+    regions: Vec<Arc<Region>>,
+    pass: Side,
 }
 
 impl Regions {
     /// Reads the files of those that are in files.
-    pub fn new(include: &[Shape], exclude: &[Shape]) -> Result<Regions, RegionError> {
+    pub fn new(shapes: &[Shape], pass: Side) -> Result<Regions, RegionError> {
         let region = |shape: &Shape| match shape {
             Shape::Region(region) => Ok(region.clone()),
             Shape::Moc(path) => Moc::read(path).map(|moc| Arc::new(Region::Moc(moc))),
         };
-        let all = |shapes: &[Shape]| shapes.iter().map(region).collect::<Result<Vec<_>, _>>();
-        Ok(Regions { include: all(include)?, exclude: all(exclude)? })
+        Ok(Regions { regions: shapes.iter().map(region).collect::<Result<_, _>>()?, pass })
     }
 
     /// Skips the alerts that lie elsewhere. One without a position lies in no region.
@@ -31,17 +30,9 @@ impl Regions {
         let mut positions = tried.rows.iter().zip(&tried.positions).peekable();
         for (row, verdict) in verdicts.iter_mut().enumerate().filter(|(_, verdict)| **verdict == Verdict::Passed) {
             let position = positions.next_if(|(tried, _)| **tried as usize == row).map(|(_, position)| *position);
-            let passes = match position {
-                None => {
-                    tally.not_tried += 1;
-                    self.include.is_empty()
-                }
-                Some((ra, dec)) => {
-                    let lies = |region: &Arc<Region>| region.contains(ra, dec);
-                    (self.include.is_empty() || self.include.iter().any(lies)) && !self.exclude.iter().any(lies)
-                }
-            };
-            if passes {
+            tally.not_tried += u64::from(position.is_none());
+            let inside = position.is_some_and(|(ra, dec)| self.regions.iter().any(|region| region.contains(ra, dec)));
+            if inside == (self.pass == Side::Inside) {
                 tally.passed += 1;
             } else {
                 *verdict = skipped;

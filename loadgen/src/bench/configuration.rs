@@ -98,10 +98,11 @@ pub(crate) fn write(origin: &Origin, plan: &Plan, folder: &Path) -> Value {
         simulator.retain(|_, value| !value.is_null());
     }
     let mut steps: Vec<Value> = plan.cuts.iter().map(|condition| json!({ "cut": { "where": condition } })).collect();
-    for (catalogue, number) in plan.catalogues.iter().zip(1..) {
-        let radius = format!("{} arcsec", plan.radius);
-        // The same catalogue may be given several times, to measure many with one file.
-        steps.push(json!({ "crossmatch": { "catalog": catalogue, "radius": radius, "id": format!("catalogue{number}") } }));
+    // The same catalogue may be given several times, to measure many with one file.
+    let catalogue = |(catalogue, number)| json!({ "catalog": catalogue, "id": format!("catalogue{number}") });
+    let catalogues: Vec<Value> = plan.catalogues.iter().zip(1..).map(catalogue).collect();
+    if !catalogues.is_empty() {
+        steps.push(json!({ "crossmatch": { "radius": format!("{} arcsec", plan.radius), "catalogs": catalogues } }));
     }
     let publish = match &plan.publish {
         None => json!([]),
@@ -197,12 +198,10 @@ mod tests {
         let plan = Plan { cuts, catalogues: vec![catalogue.clone(), catalogue], publish, threads: Some(2), ..plan() };
         let all = write(&Origin::Files("/p".into()), &plan, Path::new("/data"));
         let component = &all["components"][0];
-        assert_eq!(component["steps"].as_array().map(Vec::len), Some(3));
+        assert_eq!(component["steps"].as_array().map(Vec::len), Some(2));
         assert_eq!(component["steps"][0], json!({ "cut": { "where": "candidate.rb >= 0.55" } }));
-        assert_eq!(
-            component["steps"][2],
-            json!({ "crossmatch": { "catalog": "/c.csv", "radius": "1.5 arcsec", "id": "catalogue2" } })
-        );
+        let catalogues = json!([{ "catalog": "/c.csv", "id": "catalogue1" }, { "catalog": "/c.csv", "id": "catalogue2" }]);
+        assert_eq!(component["steps"][1], json!({ "crossmatch": { "radius": "1.5 arcsec", "catalogs": catalogues } }));
         assert_eq!(component["publish"][0]["brokers"], "b:1");
         assert_eq!(all["service"], json!({ "data": "/data/data", "threads": 2 }));
     }

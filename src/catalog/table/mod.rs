@@ -287,10 +287,21 @@ impl Table {
     /// # Errors
     /// As [`Table::batches`].
     pub fn batches_with(&self, wanted: &[&str], rows: usize, faults: Faults) -> Result<Batches, TableError> {
+        self.batches_of(wanted, rows, faults, None)
+    }
+
+    /// As [`Table::batches_with`]; `text` is the place among those wanted of a column that is read as it is written, where the file
+    /// is one of texts.
+    fn batches_of(&self, wanted: &[&str], rows: usize, faults: Faults, text: Option<usize>) -> Result<Batches, TableError> {
+        let text = text.filter(|_| self.format == Format::Csv);
         let wanted: Vec<usize> = wanted.iter().map(|name| self.column(name)).collect::<Result<_, _>>()?;
         let fields: Vec<Field> = wanted
             .iter()
-            .map(|&column| Field::new(&self.columns[column].name, self.columns[column].data_type.clone(), true))
+            .enumerate()
+            .map(|(place, &column)| {
+                let Column { name, data_type, .. } = &self.columns[column];
+                Field::new(name, if text == Some(place) { DataType::Utf8 } else { data_type.clone() }, true)
+            })
             .collect();
         let schema = Arc::new(Schema::new(fields));
         let wish = Wish { path: Arc::from(self.path.as_path()), wanted, schema, rows: rows.max(1), faults };

@@ -207,15 +207,12 @@ impl Checker<'_> {
     }
 
     fn region(&mut self, raw: &raw::Region, place: Place) -> Option<StepKind> {
-        if raw.include.is_empty() && raw.exclude.is_empty() {
-            self.problem(place, "there is no region", "add `include:` or `exclude:` with `- circle: { ra, dec, radius }`");
+        if raw.regions.is_empty() {
+            self.problem(place, "there is no region", "add `regions:` with `- circle: { ra: 10, dec: 20, radius: 1 deg }`");
         }
-        let mut both = [Vec::new(), Vec::new()];
-        for (shapes, raw) in both.iter_mut().zip([&raw.include, &raw.exclude]) {
-            *shapes = raw.iter().map(|shape| self.shape(shape)).collect();
-        }
-        let [include, exclude] = both.map(|shapes| shapes.into_iter().collect::<Option<Vec<_>>>());
-        Some(StepKind::Region { include: include?, exclude: exclude? })
+        let regions: Vec<_> = raw.regions.iter().map(|shape| self.shape(shape)).collect();
+        let pass = raw.pass.as_ref().map(|pass| pass.value).unwrap_or_default();
+        Some(StepKind::Region { regions: regions.into_iter().collect::<Option<_>>()?, pass })
     }
 
     fn shape(&mut self, At { value, place }: &At<raw::Shape>) -> Option<Shape> {
@@ -224,9 +221,9 @@ impl Checker<'_> {
                 let radius = self.angle(&circle.radius)? / 3_600.0;
                 sky::Circle::new((circle.ra, circle.dec), radius).map(Region::Circle)
             }
-            raw::Shape::Polygon(vertices) => sky::Polygon::new(vertices).map(Region::Polygon),
+            raw::Shape::Polygon(polygon) => sky::Polygon::new(&polygon.vertices).map(Region::Polygon),
             raw::Shape::Box(sides) => sky::SkyBox::new(sides.ra, sides.dec).map(Region::Box),
-            raw::Shape::Moc(file) => return self.input(file, "coverage map").map(Shape::Moc),
+            raw::Shape::Moc(moc) => return self.input(&moc.file, "coverage map").map(Shape::Moc),
         };
         made.map_err(|error| self.problem(*place, error.to_string(), "positions are ICRS, decimal degrees"))
             .ok()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::Engine;
+use crate::config::{Engine, Side};
 use crate::sky::region::Region;
 
 /// One step of the chain.
@@ -44,12 +44,12 @@ pub enum StepKind {
         /// Whether only alerts with a hit pass.
         require: bool,
     },
-    /// Passes what lies in one of some regions and in none of others.
+    /// Passes what lies in one of some regions, or in none of them.
     Region {
-        /// Where alerts have to lie; anywhere, when there are none.
-        include: Vec<Shape>,
-        /// Where they may not lie.
-        exclude: Vec<Shape>,
+        /// The regions.
+        regions: Vec<Shape>,
+        /// Which alerts pass.
+        pass: Side,
     },
 }
 

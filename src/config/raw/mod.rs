@@ -13,7 +13,7 @@ pub use sinks::{
     Archive, Backup, Codec, Columns, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write,
 };
 pub use source::{Begin, Kafka, PacketKind, Properties, Property, Simulator, Source};
-pub use steps::{Classify, Crossmatch, Engine, Matched, Region, Shape, Step, WatchedList, Watchlist};
+pub use steps::{Classify, Crossmatch, Engine, Matched, Region, Shape, Side, Step, WatchedList, Watchlist};
 
 use schemars::JsonSchema;
 use serde::Deserialize;

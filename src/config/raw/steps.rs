@@ -154,21 +154,29 @@ pub struct WatchedList {
     pub radius: Option<At<Angle>>,
 }
 
-/// Lets only the alerts pass that lie in one of the regions of `include`, where there are any, and in none of `exclude`. Boundaries
-/// belong to regions. An alert without a valid position lies in no region.
+/// Lets only the alerts pass that lie in one of some regions, or in none of them. Boundaries belong to regions. An alert without a
+/// valid position lies in no region.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Region {
-    /// Alerts have to lie in one of these. Default: anywhere.
-    #[serde(default)]
-    #[schemars(extend("default" = []))]
-    pub include: Vec<At<Shape>>,
-    /// Alerts may lie in none of these. Default: none.
-    #[serde(default)]
-    #[schemars(extend("default" = []))]
-    pub exclude: Vec<At<Shape>>,
+    /// The regions; together they are one.
+    pub regions: Vec<At<Shape>>,
+    /// Which alerts pass.
+    #[schemars(extend("default" = "inside"))]
+    pub pass: Option<At<Side>>,
     /// Name in counters and in the archive's reason. Default: `region-1`, `region-2`, ... in their order.
     pub name: Option<At<String>>,
+}
+
+/// Which alerts pass.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Those that lie in one of the regions.
+    #[default]
+    Inside,
+    /// Those that lie in none of them.
+    Outside,
 }
 
 /// A region of the sky. Positions are ICRS, decimal degrees.
@@ -177,13 +185,28 @@ pub struct Region {
 pub enum Shape {
     /// All within a radius of a centre.
     Circle(Circle),
-    /// Vertices, each `[ra, dec]`, joined by arcs of great circles; inside is the smaller part of the sphere, in whatever order
-    /// the vertices are.
-    Polygon(Vec<(f64, f64)>),
-    /// Between two meridians, from the first eastward to the second, also through 0, and between two parallels.
+    /// What arcs of great circles between vertices enclose.
+    Polygon(Polygon),
+    /// Between two meridians and two parallels.
     Box(SkyBox),
-    /// A file with a coverage map (MOC) as FITS, text or JSON.
-    Moc(At<String>),
+    /// A coverage map in a file.
+    Moc(Moc),
+}
+
+/// What arcs of great circles between vertices enclose.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Polygon {
+    /// Three or more vertices, each `[ra, dec]` in degrees. Inside is the smaller part of the sphere, in whatever order they are.
+    pub vertices: Vec<(f64, f64)>,
+}
+
+/// A coverage map in a file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Moc {
+    /// File of a MOC as FITS, text or JSON.
+    pub file: At<String>,
 }
 
 /// All within a radius of a centre.

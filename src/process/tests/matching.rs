@@ -175,7 +175,7 @@ fn columns_are_chosen_by_name_and_told_when_they_are_not_there() {
     // No radii in it.
     let own = Matched { radius: MatchRadius::Own, ..Matched::within(table.path(), "t", 1.0) };
     let error = Chain::new(&[matched("x", vec![own])], None).unwrap_err().to_string();
-    assert!(error.contains("`radius: own` asks for a radius of each source"), "{error}");
+    assert!(error.contains("there is no column `radius`"), "{error}");
 
     // One name for two types would be no column.
     let two = [

@@ -1,7 +1,7 @@
 //! Watch lists and regions.
 
 use super::*;
-use crate::config::{MatchRadius, Shape};
+use crate::config::{MatchRadius, Shape, Side};
 use crate::sky::region::{Circle, Polygon, Region, SkyBox};
 
 /// Degrees of an arcsecond.
@@ -92,10 +92,9 @@ fn a_bad_list_is_refused_by_its_line_and_the_one_before_stays() {
 
 #[test]
 fn alerts_pass_by_where_they_lie() {
-    let region = |include: Vec<Region>, exclude: Vec<Region>| {
-        let shapes = |regions: Vec<Region>| regions.into_iter().map(|r| Shape::Region(Arc::new(r))).collect();
-        let kind = StepKind::Region { include: shapes(include), exclude: shapes(exclude) };
-        Chain::new(&[Step { name: "r".into(), kind }], None).unwrap()
+    let region = |regions: Vec<Region>, pass: Side| {
+        let regions = regions.into_iter().map(|r| Shape::Region(Arc::new(r))).collect();
+        Chain::new(&[Step { name: "r".into(), kind: StepKind::Region { regions, pass } }], None).unwrap()
     };
     let circle = || Region::Circle(Circle::new((0.0, 0.0), 2.0).unwrap());
     let across = || Region::Box(SkyBox::new((350.0, 10.0), (-5.0, 5.0)).unwrap());
@@ -105,14 +104,15 @@ fn alerts_pass_by_where_they_lie() {
         let part = run(chain, &positions);
         part.verdicts.iter().map(|v| if *v == Verdict::Passed { '+' } else { '-' }).collect::<String>()
     };
-    let include = region(vec![circle(), pole()], Vec::new());
-    assert_eq!(passes(&include), "+-+--");
-    let report = &include.report().steps[0];
+    let inside = region(vec![circle(), pole()], Side::Inside);
+    assert_eq!(passes(&inside), "+-+--");
+    let report = &inside.report().steps[0];
     assert_eq!((report.kind, report.passed, report.skipped, report.not_tried), ("region", 2, 3, 1));
-    assert_eq!(passes(&region(vec![across()], vec![circle()])), "-+---");
-    assert_eq!(passes(&region(Vec::new(), vec![across(), pole()])), "---++");
+    assert_eq!(passes(&region(vec![across()], Side::Inside)), "++---");
+    assert_eq!(passes(&region(vec![across(), pole()], Side::Outside)), "---++");
 
-    let missing = StepKind::Region { include: vec![Shape::Moc("/nowhere.fits".into())], exclude: Vec::new() };
+    let regions = vec![Shape::Moc("/nowhere.fits".into())];
+    let missing = StepKind::Region { regions, pass: Side::Inside };
     let error = Chain::new(&[Step { name: "r".into(), kind: missing }], None).unwrap_err().to_string();
     assert!(error.starts_with("step 1 (`r`)") && error.contains("/nowhere.fits"), "{error}");
 }

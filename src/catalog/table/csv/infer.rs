@@ -127,7 +127,8 @@ impl Can {
             (self.bool_, self.int, self.float) = (false, false, false);
             return;
         };
-        self.bool_ &= truth(text).is_some();
+        // A letter or a digit may be a name as well.
+        self.bool_ &= text.len() > 1 && truth(text).is_some();
         // 007 is a name: as a number it would lose its zeros.
         let digits = text.trim_start_matches(['+', '-']);
         let name = digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit();

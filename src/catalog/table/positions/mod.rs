@@ -135,7 +135,7 @@ impl Positions {
         };
         let chosen_kind = chosen.id.is_none_or(|place| table.columns()[place].data_type.is_integer());
         Ok(Positions {
-            batches: table.batches_with(&names, rows, faults)?,
+            batches: table.batches_of(&names, rows, faults, chosen.id.map(|_| 2))?,
             chosen,
             carried,
             rejects,
@@ -269,9 +269,15 @@ impl Positions {
         let whole_ids = match &column {
             _ if !(self.whole_ids && self.ids_whole_kind) => None,
             Some(column) => {
-                let numbers = cast(column, &DataType::Int64).map_err(|e| broken(e.to_string()))?;
-                // What is missing, or beyond 63 bits, is no number.
-                Some(numbers.as_primitive::<Int64Type>().clone()).filter(|numbers| numbers.null_count() == 0)
+                // What is missing, beyond 63 bits, or written with more than its digits, is no number.
+                let numbers = match column.as_string_opt::<i32>() {
+                    Some(texts) => texts.iter().map(|text| whole(text?.trim())).collect::<Int64Array>(),
+                    None => {
+                        let numbers = cast(column, &DataType::Int64).map_err(|e| broken(e.to_string()))?;
+                        numbers.as_primitive::<Int64Type>().clone()
+                    }
+                };
+                Some(numbers).filter(|numbers| numbers.null_count() == 0)
             }
             None => Some(rows.iter().map(|&row| row as i64).collect()),
         };
@@ -322,6 +328,13 @@ impl Iterator for Positions {
         };
         Some(self.part(&block))
     }
+}
+
+/// A whole number that is written as we would write it.
+fn whole(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = digits.len() == 1 || !digits.starts_with(['0', '+']);
+    text.parse().ok().filter(|number| plain && (*number != 0 || text == "0"))
 }
 
 /// The columns to carry: schema and places.
@@ -422,19 +435,26 @@ impl Coordinate {
 /// The radii of a block.
 struct Reach {
     values: Float64Array,
+    /// As they are written, where one of them is no number.
+    texts: Option<StringArray>,
     factor: f64,
 }
 
 impl Reach {
     fn of(array: &ArrayRef, factor: f64) -> Result<Reach, String> {
+        if let Some(texts) = array.as_string_opt::<i32>() {
+            let values = texts.iter().map(|text| text?.trim().parse().ok()).collect();
+            return Ok(Reach { values, texts: Some(texts.clone()), factor });
+        }
         let numbers = cast(array, &DataType::Float64).map_err(|e| e.to_string())?;
-        Ok(Reach { values: numbers.as_primitive::<Float64Type>().clone(), factor })
+        Ok(Reach { values: numbers.as_primitive::<Float64Type>().clone(), texts: None, factor })
     }
 
     /// Arcseconds.
     fn at(&self, row: usize) -> Result<f64, String> {
         if self.values.is_null(row) {
-            return Err("it has no radius".to_owned());
+            let text = self.texts.as_ref().filter(|texts| texts.is_valid(row)).map(|texts| texts.value(row));
+            return Err(text.map_or("it has no radius".to_owned(), |text| format!("the radius `{text}` is no number")));
         }
         let radius = self.values.value(row) * self.factor;
         if radius > 0.0 && radius <= LARGEST_RADIUS {
