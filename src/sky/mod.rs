@@ -1,4 +1,7 @@
-//! Angles on the sphere: unit vectors, separations, chords. Pure functions of numbers; positions are ICRS degrees.
+//! Angles on the sphere: unit vectors, separations, chords, and regions of it. Pure functions of numbers; positions are ICRS
+//! degrees.
+
+pub mod region;
 
 /// Arcseconds in a radian.
 pub const ARCSEC_PER_RADIAN: f64 = 180.0 * 3_600.0 / std::f64::consts::PI;
