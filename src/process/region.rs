@@ -20,7 +20,12 @@ impl Regions {
     pub fn new(shapes: &[Shape], pass: Side) -> Result<Regions, RegionError> {
         let region = |shape: &Shape| match shape {
             Shape::Region(region) => Ok(region.clone()),
-            Shape::Moc(path) => Moc::read(path).map(|moc| Arc::new(Region::Moc(moc))),
+            Shape::Moc(path) => Moc::read(path).map(|moc| {
+                if moc.is_empty() {
+                    tracing::warn!("coverage map {}: it is empty, and nothing lies in it", path.display());
+                }
+                Arc::new(Region::Moc(moc))
+            }),
         };
         Ok(Regions { regions: shapes.iter().map(region).collect::<Result<_, _>>()?, pass })
     }

@@ -1,3 +1,4 @@
+//! Circles and boxes against separations and plain arithmetic, what holds for every region, and how long a position takes.
 #![allow(clippy::unwrap_used)]
 
 use std::f64::consts::PI;

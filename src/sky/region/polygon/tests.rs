@@ -1,3 +1,4 @@
+//! Polygons against winding numbers, areas by integration and the sphere turned; what is on edges; what is no polygon.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
