@@ -25,7 +25,7 @@ pub enum ChainError {
         /// Its name.
         name: String,
         /// Why.
-        source: CatalogError,
+        source: Box<CatalogError>,
     },
     /// A file of a region could not be read.
     #[error("step {} (`{name}`): {source}", index + 1)]
@@ -35,7 +35,7 @@ pub enum ChainError {
         /// Its name.
         name: String,
         /// Which, and why.
-        source: RegionError,
+        source: Box<RegionError>,
     },
     /// Columns of catalogues do not fit together.
     #[error("step {}: {reason}", index + 1)]

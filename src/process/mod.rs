@@ -121,7 +121,8 @@ impl Chain {
             };
             for matched in matched {
                 let entry = Entry::open(matched, index, cache);
-                opened.push(entry.map_err(|source| ChainError::Catalog { index, name: step.name.clone(), source })?);
+                let failed = |source| ChainError::Catalog { index, name: step.name.clone(), source: Box::new(source) };
+                opened.push(entry.map_err(failed)?);
             }
         }
         let whose = |reason| ChainError::Columns { index: entries.last().map_or(0, |entry| entry.step), reason };
@@ -156,7 +157,8 @@ impl Chain {
                 StepKind::Watchlist { require, .. } => Step::Watchlist { lists: of_step(&lists, index), require: *require },
                 StepKind::Region { regions, pass } => {
                     let regions = Regions::new(regions, *pass);
-                    Step::Region(regions.map_err(|source| ChainError::Region { index, name: step.name.clone(), source })?)
+                    let failed = |source| ChainError::Region { index, name: step.name.clone(), source: Box::new(source) };
+                    Step::Region(regions.map_err(failed)?)
                 }
                 StepKind::Classify { column, classes, otherwise } => {
                     Step::Classify(Classes::new(&scope, index, column, classes, otherwise)?)

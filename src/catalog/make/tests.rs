@@ -65,7 +65,7 @@ fn a_table_becomes_an_index_with_all_that_its_description_says() {
     ];
     let mut told = Vec::new();
     let target = place.0.path().join("stars.skyz");
-    let made = index(&[path.clone()], &about, &target, &MakeOptions::default(), &mut |p| told.push(p)).unwrap();
+    let made = index(std::slice::from_ref(&path), &about, &target, &MakeOptions::default(), &mut |p| told.push(p)).unwrap();
     assert_eq!((made.read, made.sources, made.warnings.len()), (3, 3, 0));
     assert!(told.contains(&Progress::Reading { rows: 3, of: None }) && told.contains(&Progress::Placing { done: 3, total: 3 }));
     let catalogue = ZoneIndex::open(&target).unwrap();
@@ -92,7 +92,7 @@ fn bad_rows_are_refused_by_their_line_or_counted() {
     let place = Place::new();
     let path = place.write("x.csv", "id,ra,dec\na,10,20\nb,,20\nc,10,95\nd,nan,1\na,11,21\n,12,22\n");
     let mut about = Descriptor::plain(&path);
-    let error = place.make(&[path.clone()], &about, &MakeOptions::default()).err().unwrap().to_string();
+    let error = place.make(std::slice::from_ref(&path), &about, &MakeOptions::default()).err().unwrap().to_string();
     assert!(error.contains("x.csv, line 3: it has no right ascension"), "{error}");
     assert_eq!(place.names(), ["x.csv"], "a failed build leaves nothing");
     about.rejects = Rejects::Count;
@@ -132,13 +132,13 @@ fn several_files_are_one_catalogue_in_their_order() {
     assert!(bytes.windows(2).all(|two| two[0] == two[1]), "the same input gives the same bytes");
     // Row numbers go on from file to file.
     about.columns.id = IdColumn::Row;
-    let (_, catalogue) = place.make(&[folder.clone()], &about, &MakeOptions::default()).unwrap();
+    let (_, catalogue) = place.make(std::slice::from_ref(&folder), &about, &MakeOptions::default()).unwrap();
     assert_eq!(found(&catalogue, 399.0 * 0.3, 39.9), ["400"]);
     let twice = [folder.join("p1.csv"), folder.join("p*.csv")];
     let error = place.make(&twice, &about, &MakeOptions::default()).err().unwrap().to_string();
     assert!(error.contains("p1.csv: it is given twice"), "{error}");
     place.write("parts/p4.csv", "id,ra,dec,m\n1,2,3,bright\n");
-    let error = place.make(&[folder.clone()], &about, &MakeOptions::default()).err().unwrap().to_string();
+    let error = place.make(std::slice::from_ref(&folder), &about, &MakeOptions::default()).err().unwrap().to_string();
     assert!(error.contains("`m` is Float64 in one and Utf8 in the other") && error.contains("p4.csv"), "{error}");
     for nothing in ["none.csv", "none*.csv"] {
         assert!(matches!(place.make(&[folder.join(nothing)], &about, &MakeOptions::default()), Err(MakeError::Input { .. })));
@@ -151,7 +151,7 @@ fn ids_that_are_no_numbers_after_all_are_kept_as_texts() {
     // The types of a text are found from its first 10,000 rows; a number that is missing shows later.
     let rows: String = (0..30_000).map(|i| format!("{i},{},{}\n", f64::from(i) * 0.01, f64::from(i % 900) * 0.1)).collect();
     let path = place.write("x.csv", &format!("id,ra,dec\n{rows},1,-1\n"));
-    let (made, catalogue) = place.make(&[path.clone()], &Descriptor::plain(&path), &MakeOptions::default()).unwrap();
+    let (made, catalogue) = place.make(std::slice::from_ref(&path), &Descriptor::plain(&path), &MakeOptions::default()).unwrap();
     assert_eq!((catalogue.meta().id.as_str(), made.sources), ("utf8", 30_001));
     assert!(made.warnings.iter().any(|w| w.starts_with("ids are kept as texts")), "{:?}", made.warnings);
     assert_eq!(found(&catalogue, 1.0, -1.0), [""]);
@@ -186,7 +186,7 @@ fn radii_and_motions_come_in_their_units() {
     about.columns.pm_dec = Some("pmdec".to_owned());
     about.columns.pm_unit = Some("arcsec/yr".to_owned());
     about.columns.epoch = Some(2016.0);
-    let (_, catalogue) = place.make(&[path.clone()], &about, &MakeOptions::default()).unwrap();
+    let (_, catalogue) = place.make(std::slice::from_ref(&path), &about, &MakeOptions::default()).unwrap();
     assert_eq!((catalogue.movers(), catalogue.epoch(), catalogue.meta().epochs), (1, 2016.0, Some(MakeOptions::EPOCHS)));
     let mut hits = Hits::default();
     let off = |arcsec: f64| arcsec / 3_600.0;
@@ -196,7 +196,7 @@ fn radii_and_motions_come_in_their_units() {
         assert_eq!(expected.map(|n| n as usize).to_vec(), (0..5).map(|q| hits.of(q).len()).collect::<Vec<_>>(), "{epoch:?}");
     }
     about.columns.radius_unit = Some("parsec".to_owned());
-    let error = place.make(&[path.clone()], &about, &MakeOptions::default()).err().unwrap().to_string();
+    let error = place.make(std::slice::from_ref(&path), &about, &MakeOptions::default()).err().unwrap().to_string();
     assert!(error.contains("the unit `parsec` of the radius `radius` is not understood"), "{error}");
     about.columns.radius_unit = None;
     for (radius, reason) in [
@@ -206,7 +206,7 @@ fn radii_and_motions_come_in_their_units() {
         ("700000", "the radius 700000"),
     ] {
         fs::write(&path, format!("id,ra,dec,radius,pmra,pmdec\na,10,0,2,0,0\nb,20,0,{radius},0,0\n")).unwrap();
-        let error = place.make(&[path.clone()], &about, &MakeOptions::default()).err().unwrap().to_string();
+        let error = place.make(std::slice::from_ref(&path), &about, &MakeOptions::default()).err().unwrap().to_string();
         assert!(error.contains("list.csv, line 3: ") && error.contains(reason), "{error}");
     }
 }
@@ -230,7 +230,8 @@ fn a_folder_of_parquet_files_is_one_table_with_one_checksum() {
     };
     let sums = [write("dataset/Npix=4.parquet", 0), write("dataset/Npix=10.parquet", 40)];
     let folder = place.0.path().join("hats");
-    let (made, catalogue) = place.make(&[folder.clone()], &Descriptor::plain(&folder), &MakeOptions::default()).unwrap();
+    let (made, catalogue) =
+        place.make(std::slice::from_ref(&folder), &Descriptor::plain(&folder), &MakeOptions::default()).unwrap();
     assert_eq!((made.sources, catalogue.meta().id.as_str()), (100, "int64"));
     let whole: Vec<u8> = sums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
     assert_eq!(catalogue.meta().sources[0].checksum, format!("xxh3-of-xxh3:{:016x}", xxhash_rust::xxh3::xxh3_64(&whole)));

@@ -227,7 +227,7 @@ fn motion(table: &Table, given: &PositionColumns, frame: Frame) -> Result<Option
     }
     let factor = |place: usize| {
         let column = &table.columns()[place];
-        if !column.data_type.is_numeric() && column.data_type != DataType::Utf8 {
+        if !column.data_type.is_numeric() {
             return Err(asked(format!("the proper motion `{}` holds no numbers but {}", column.name, column.data_type)));
         }
         let unit = given.pm_unit.as_deref().or(column.unit.as_deref());
@@ -255,7 +255,7 @@ fn radius(table: &Table, given: &PositionColumns) -> Result<Option<(usize, f64)>
     };
     let place = table.column(name)?;
     let column = &table.columns()[place];
-    if !column.data_type.is_numeric() {
+    if !column.data_type.is_numeric() && column.data_type != DataType::Utf8 {
         return Err(asked(format!("the radius `{}` holds no numbers but {}", column.name, column.data_type)));
     }
     let unit = given.radius_unit.as_deref().or(column.unit.as_deref()).unwrap_or("arcsec");
