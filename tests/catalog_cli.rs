@@ -113,7 +113,7 @@ fn real_catalogues_are_built_shown_listed_and_a_flipped_byte_is_found() {
     for place in [3, 9, 100, 5_000, whole.len() / 3, whole.len() / 2, whole.len() - 300] {
         let mut bytes = whole.clone();
         // Where there is padding between sections, a byte is nobody's.
-        let place = (place..).find(|at| bytes[*at] != 0).unwrap();
+        let place = (0..=place).rev().find(|at| bytes[*at] != 0).unwrap();
         bytes[place] ^= 0x20;
         std::fs::write(&gcvs, &bytes).unwrap();
         let (code, told) = bad(&["check", text(&hsp), text(&gcvs)]);
@@ -174,7 +174,10 @@ fn matches_of_the_real_catalogues_are_those_of_astropy() {
     let said = python.run("check_matches.py", [vec![text(&data).to_owned()], jobs].concat());
     let pairs: Vec<u64> = said["jobs"].as_array().unwrap().iter().map(|job| job["pairs"].as_u64().unwrap()).collect();
     println!("{said}");
-    assert!(pairs[1] > 1_000 && pairs[2] > 500 && pairs[3] > 50_000 && pairs[5] > 10_000 && pairs[6] > 200, "{said}");
+    assert!(
+        pairs[0] > 20 && pairs[1] > 1_000 && pairs[2] > 500 && pairs[3] > 50_000 && pairs[5] > 10_000 && pairs[6] > 200,
+        "{said}"
+    );
 }
 
 /// A patch of sky with so many sources: id, ra, dec, mag.
@@ -210,7 +213,7 @@ fn a_position_is_asked_for_in_every_dress_and_not_covered_is_no_empty_answer() {
         "name,ra,dec,pmra,pmdec\nrigel,78.63446707,-8.20163836,1.31,0.5\nbarnard,269.452,4.6934,-801.551,10362.394\n",
     );
     let got = good(&["query", text(&rigel), "05:14:32.27", "-08:12:05.9", "5arcsec", "--csv"]);
-    has(&got, &["id,ra,dec,distance,name,ra", "rigel,78.63446707,-8.20163836,0."]);
+    has(&got, &["id,ra,dec,distance,pmra,pmdec", "rigel,78.63446707,-8.20163836,0."]);
     has(
         &good(&["query", text(&rigel), "78.6344", "-8.2016", "5arcsec"]),
         &["1 source within 5 arcsec", "05:14:32.26 -08:12:05.8", "rigel"],

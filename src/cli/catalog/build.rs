@@ -40,7 +40,7 @@ pub struct Args {
     /// alone (8.5 bytes). Without everything, distances are right to 0.17 mas, and no columns are carried.
     #[arg(long, value_enum, default_value_t = KeepArg::Everything)]
     keep: KeepArg,
-    /// Memory that the build keeps to, 64 MiB at least.
+    /// Memory for what the build gathers, 64 MiB at least; the program itself takes some 75 MB more.
     #[arg(long, value_name = "SIZE", default_value = "1 GiB", value_parser = bytes)]
     memory: u64,
     /// A column with a radius for each source, which is found from within it.

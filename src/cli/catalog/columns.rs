@@ -126,7 +126,7 @@ impl TableArgs {
         columns.unit = self.unit.or(columns.unit);
         columns.epoch = self.epoch.or(columns.epoch);
         if !self.carry.is_empty() {
-            about.carry = self.carry.iter().map(|name| carried(name)).collect();
+            about.carry = self.carry.iter().map(|name| carried(name.trim())).collect();
         }
         if self.strict {
             about.rejects = Rejects::Strict;
@@ -139,5 +139,5 @@ impl TableArgs {
 
 /// A column, or a pattern, to carry as it is.
 pub fn carried(name: &str) -> Carried {
-    Carried { column: name.trim().to_owned(), rename: None, unit: None }
+    Carried { column: name.to_owned(), rename: None, unit: None }
 }

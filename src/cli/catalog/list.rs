@@ -14,6 +14,9 @@ use crate::catalog::zones::ZoneIndex;
 /// Rows up to which a k-d tree in memory serves as well as an index.
 const TREE: u64 = 2_000_000;
 
+/// Of a description that can be used for any table.
+const NO_TABLE: &str = "without a table: give it with --describe";
+
 /// Arguments of `ls`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -89,7 +92,7 @@ fn entry(file: &Path) -> Option<Entry> {
         let (name, version) = (about.name.clone(), about.version.clone().unwrap_or_default());
         let entry = Entry { name, version, ..blank };
         return Some(match about.path.clone() {
-            None => Entry { note: "without a table: give one".to_owned(), ..entry },
+            None => Entry { note: NO_TABLE.to_owned(), bytes: None, ..entry },
             Some(path) => match about.positions(&path) {
                 Ok((table, _)) => Entry { rows: table.rows(), bytes: bytes(&table), engine: engine(table.rows()), ..entry },
                 Err(error) => Entry { note: error.to_string(), ..entry },
@@ -138,7 +141,11 @@ fn as_text(entries: &[Entry]) -> String {
         Shown::texts("engine", of(&|e| e.engine.to_owned())),
     ];
     let mut out = show::table(&columns);
-    for entry in entries.iter().filter(|e| e.kind != "table" && !e.note.is_empty()) {
+    let free: Vec<String> = entries.iter().filter(|e| e.note == NO_TABLE).map(file).collect();
+    if !free.is_empty() {
+        out += &format!("descriptions {NO_TABLE}: {}\n", free.join(", "));
+    }
+    for entry in entries.iter().filter(|e| e.kind != "table" && !e.note.is_empty() && e.note != NO_TABLE) {
         out += &format!("{}: {}\n", file(entry), entry.note);
     }
     out

@@ -13,7 +13,7 @@ mod show;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{exit, fail, print};
 use crate::catalog::make::Progress;
@@ -147,7 +147,7 @@ struct Bar {
     placing: bool,
 }
 
-const COUNTED: &str = "{msg} {wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left";
+const COUNTED: &str = "{msg} {wide_bar} {human_pos} of {human_len}, {rate}, {eta} left";
 
 impl Bar {
     fn new(what: &'static str, of: Option<u64>) -> Bar {
@@ -155,7 +155,7 @@ impl Bar {
             return Bar { bar: ProgressBar::hidden(), placing: false };
         }
         let bar = ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr());
-        let template = if of.is_some() { COUNTED } else { "{msg} {spinner} {human_pos} rows, {per_sec}" };
+        let template = if of.is_some() { COUNTED } else { "{msg} {spinner} {human_pos} rows, {rate}" };
         let bar = Bar { bar, placing: false };
         bar.style(template);
         bar.bar.set_message(what);
@@ -164,7 +164,11 @@ impl Bar {
 
     fn style(&self, template: &str) {
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.bar.set_style(style);
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A line that cannot be written is left out.
+                let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+            };
+            self.bar.set_style(style.with_key("rate", rate));
         }
     }
 

@@ -9,7 +9,7 @@ use super::columns::{carried, described, is_description};
 use super::{Bar, Failure};
 use crate::catalog::Hits;
 use crate::catalog::make::{self, MakeOptions};
-use crate::catalog::table::{Descriptor, IdColumn, Positions, Rejects, Table};
+use crate::catalog::table::{Descriptor, IdColumn, Positions, Rejects, Table, TableError};
 use crate::catalog::zones::{Column, Cones, Id, ZoneIndex};
 
 /// Opens an index; what is no file, or none of ours, is said.
@@ -85,16 +85,25 @@ impl Opened {
     }
 }
 
-/// The description of a table without one, with all its columns; where no column is one of ids, the number of the row is the id.
+/// The description of a table without one, which carries all its columns; where none is one of ids, the number of the row is the
+/// id.
 pub fn plain(path: &Path) -> Result<Descriptor, Failure> {
-    let mut about = Descriptor { carry: vec![carried("*")], ..Descriptor::plain(path) };
+    let mut about = Descriptor::plain(path);
     let table = Table::open(path, &about.dialect)?;
-    let finds = |about: &Descriptor| Positions::new(&table, &about.columns, &[], Rejects::Count, 1).map(drop);
-    if let Err(missing) = finds(&about) {
-        about.columns.id = IdColumn::Row;
-        // What is missing then is told as it was: it was not the id.
-        finds(&about).map_err(|_| missing)?;
-    }
+    let find = |about: &Descriptor| {
+        let positions = Positions::new(&table, &about.columns, &[], Rejects::Count, 1)?;
+        Ok::<_, TableError>(positions.own_columns().to_vec())
+    };
+    let own = match find(&about) {
+        Ok(own) => own,
+        Err(missing) => {
+            about.columns.id = IdColumn::Row;
+            // What is missing then is told as it was: it was not the id.
+            find(&about).map_err(|_| missing)?
+        }
+    };
+    let others = table.columns().iter().map(|column| carried(&column.name));
+    about.carry = others.filter(|column| !own.contains(&column.column) && !column.is_pattern()).collect();
     Ok(about)
 }
 

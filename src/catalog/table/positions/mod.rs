@@ -45,6 +45,7 @@ pub struct Positions {
     carried: Arc<Schema>,
     rejects: Rejects,
     path: std::path::PathBuf,
+    own_columns: Vec<String>,
     ids: report::Ids,
     /// Whether ids are whole numbers in the table, and whether they are to be given as such.
     ids_whole_kind: bool,
@@ -133,15 +134,18 @@ impl Positions {
             Rejects::Strict => Faults::Refuse,
             Rejects::Count => Faults::Note,
         };
-        let chosen_kind = chosen.id.is_none_or(|place| table.columns()[place].data_type.is_integer());
+        let own = &wanted[..2 + usize::from(chosen.id.is_some())];
+        let own_columns = own.iter().map(|&place| table.columns()[place].name.clone()).collect();
+        let ids_whole_kind = chosen.id.is_none_or(|place| table.columns()[place].data_type.is_integer());
         Ok(Positions {
             batches: table.batches_of(&names, rows, faults, chosen.id.map(|_| 2))?,
             chosen,
             carried,
             rejects,
             path: table.path().to_owned(),
+            own_columns,
             ids: report::Ids::default(),
-            ids_whole_kind: chosen_kind,
+            ids_whole_kind,
             whole_ids: false,
             report: Report::default(),
             rows: 0,
@@ -172,6 +176,12 @@ impl Positions {
     #[must_use]
     pub fn carried(&self) -> &Arc<Schema> {
         &self.carried
+    }
+
+    /// Names of the columns that ids and positions come from, in the table.
+    #[must_use]
+    pub fn own_columns(&self) -> &[String] {
+        &self.own_columns
     }
 
     /// Whether there are proper motions.
