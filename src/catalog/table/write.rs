@@ -16,6 +16,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+/// Names of unfinished tables that are tried.
+const MOST: u32 = 1_000;
+
 /// A table could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -73,8 +76,16 @@ impl TableWriter {
             _ => return Err(WriteError::Ending { path: target.to_owned() }),
         };
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let partial = target.with_file_name(format!(".{name}.{}.partial", std::process::id()));
-        let file = File::create(&partial).map_err(|source| WriteError::Io { doing: "create", path: partial.clone(), source })?;
+        // A name that nobody has: another process may write the same table, a killed one may have left its own.
+        let mut number = 0;
+        let (partial, file) = loop {
+            let partial = target.with_file_name(format!(".{name}.{number}.partial"));
+            match File::create_new(&partial) {
+                Ok(file) => break (partial, file),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && number < MOST => number += 1,
+                Err(source) => return Err(WriteError::Io { doing: "create", path: partial, source }),
+            }
+        };
         let mut writer = TableWriter { target: target.to_owned(), partial, out: Out::Closed, done: false };
         writer.out = if parquet {
             let level = ZstdLevel::try_new(3).map_err(|e| writer.refused(&e))?;
