@@ -17,7 +17,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use skysluice::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition, Verdict};
-use skysluice::archive::{ArchiveContext, ArchiveSink, Means};
+use skysluice::archive::{ArchiveContext, ArchiveSink, Editions, Means};
 use skysluice::avro::{AlertSchema, Wanted};
 use skysluice::config::{Archive, ColumnChoice, CutoutCodec, HourBy, Layout, MagnitudeUnit, Survey, TimeScale, WritePath};
 use skysluice::durable::Way;
@@ -151,7 +151,7 @@ fn sink(home: &Path) -> ArchiveSink {
         ledger: Ledger::default(),
         survey: Arc::new(survey),
         configuration: String::new(),
-        catalogs: Vec::new(),
+        catalogs: Editions::new(Vec::new),
         counts: Arc::default(),
         memory: 256 << 20,
         letters_of: None,
