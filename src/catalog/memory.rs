@@ -164,7 +164,7 @@ impl Memory {
             let radius = match cones.radius {
                 Radius::All(radius) => radius,
                 Radius::Each(radii) => radii.get(query).copied().unwrap_or(f64::NAN),
-                Radius::Own => self.widest,
+                Radius::Own(times) => times * self.widest,
             };
             if radius >= 0.0 && position.0.is_finite() && (-90.0..=90.0).contains(&position.1) {
                 self.tree.visit(position, radius + drift, |row| {
@@ -176,8 +176,8 @@ impl Memory {
                         source = sky::moved(source, motion[row as usize], years);
                     }
                     let reach = match (cones.radius, &self.radii) {
-                        (Radius::Own, Some(radii)) => radii[row as usize],
-                        (Radius::Own, None) => f64::NAN,
+                        (Radius::Own(times), Some(radii)) => times * radii[row as usize],
+                        (Radius::Own(_), None) => f64::NAN,
                         _ => radius,
                     };
                     let distance = sky::separation(position, source);

@@ -88,7 +88,7 @@ impl Entry {
             engine: matched.engine,
             carry: carry.into_iter().map(|column| Carried { column, rename: None, unit: None }).collect(),
             cache: cache.map(std::path::Path::to_owned),
-            radii: matched.radius == MatchRadius::Own,
+            radii: matches!(matched.radius, MatchRadius::Own(_)),
         };
         let watched = opening.watched();
         let (asked, decided) = (matched.clone(), OnceLock::new());
@@ -153,7 +153,7 @@ impl Entry {
     pub fn reach(&self, catalog: &Catalog, row: u32) -> f64 {
         match self.radius {
             MatchRadius::Fixed(radius) => radius,
-            MatchRadius::Own => catalog.radius(row).unwrap_or(f64::NAN),
+            MatchRadius::Own(times) => times * catalog.radius(row).unwrap_or(f64::NAN),
         }
     }
 
@@ -171,7 +171,7 @@ impl Entry {
         let mut hits = Hits::default();
         let radius = match self.radius {
             MatchRadius::Fixed(radius) => Radius::All(radius),
-            MatchRadius::Own => Radius::Own,
+            MatchRadius::Own(times) => Radius::Own(times),
         };
         if let (Some(index), MatchRadius::Fixed(radius)) = (catalog.zones(), self.radius)
             && index.bytes() > LARGE
@@ -214,7 +214,7 @@ impl Entry {
 
 impl Fitted {
     fn new(catalog: Catalog, matched: &Matched, condition: Option<&Expression>) -> Result<Fitted, CatalogError> {
-        if matched.radius == MatchRadius::Own && !catalog.has_radii() {
+        if matches!(matched.radius, MatchRadius::Own(_)) && !catalog.has_radii() {
             let reason = "`radius: own` asks for a radius of each source, and it has none: give a radius, or make it with one";
             return Err(unfit(matched, reason.to_owned()));
         }

@@ -192,7 +192,7 @@ fn radii_and_motions_come_in_their_units() {
     let off = |arcsec: f64| arcsec / 3_600.0;
     let positions = [(10.0, off(119.9)), (10.0, off(120.1)), (20.0, off(29.9)), (20.0, off(65.9)), (20.0, off(66.1))];
     for (epoch, expected) in [(None, [1, 0, 1, 0, 0]), (Some(2026.0), [1, 0, 1, 1, 0])] {
-        catalogue.find(&Cones { positions: &positions, radius: Radius::Own, epoch }, &mut hits);
+        catalogue.find(&Cones { positions: &positions, radius: Radius::Own(1.0), epoch }, &mut hits);
         assert_eq!(expected.map(|n| n as usize).to_vec(), (0..5).map(|q| hits.of(q).len()).collect::<Vec<_>>(), "{epoch:?}");
     }
     about.columns.radius_unit = Some("parsec".to_owned());

@@ -34,8 +34,8 @@ pub enum Radius<'a> {
     All(f64),
     /// One for each position, arcseconds; positions beyond the end have none and find nothing.
     Each(&'a [f64]),
-    /// That of each source: found are the sources in whose own radius the position is.
-    Own,
+    /// That of each source, times this: found are the sources in whose own radius, made so much larger, the position is.
+    Own(f64),
 }
 
 /// A batch of cones.
@@ -136,7 +136,13 @@ impl Group<'_> {
         match self.cones.radius {
             Radius::All(radius) => radius,
             Radius::Each(radii) => radii.get(query).copied().unwrap_or(f64::NAN),
-            Radius::Own => 0.0,
+            Radius::Own(times) => {
+                if times >= 0.0 {
+                    0.0
+                } else {
+                    f64::NAN
+                }
+            }
         }
     }
 
@@ -149,7 +155,7 @@ impl Group<'_> {
         }
         let ra = if (0.0..360.0).contains(&ra) { ra } else { sky::normalise_ra(ra) };
         for class in self.view.classes() {
-            let own = if matches!(self.cones.radius, Radius::Own) { class.radius } else { radius };
+            let own = if let Radius::Own(times) = self.cones.radius { class.radius * times } else { radius };
             let reach = ((own + class.motion * self.years.abs()) / 3_600.0).min(180.0);
             let window = Window::new(ra, dec, reach, class.cosine(dec));
             let (first, second) = window.parts();
@@ -256,7 +262,7 @@ impl Judge<'_> {
             self.from = Some((query, from));
             let distance = from.separation(view.position(row, *years));
             let radius = match cones.radius {
-                Radius::Own => view.radii.get(row as usize).copied().unwrap_or(f64::NAN),
+                Radius::Own(times) => times * view.radii.get(row as usize).copied().unwrap_or(f64::NAN),
                 _ => self.group.radius(query as usize),
             };
             if distance <= radius {

@@ -201,7 +201,7 @@ impl Matcher<'_> {
         let positions: Vec<(f64, f64)> = (start..end).map(|row| (part.ra[row], part.dec[row])).collect();
         let radius = match self.args.radius {
             Reach::Radius(radius) => Radius::All(radius),
-            Reach::Own => Radius::Own,
+            Reach::Own => Radius::Own(1.0),
         };
         let cones = Cones { positions: &positions, radius, epoch: self.epoch };
         let mut sums = vec![Sum::default(); self.catalogues.len()];

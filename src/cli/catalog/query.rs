@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> Result<String, Failure> {
     let catalogue = Opened::open(&args.catalog)?;
     let radius = match args.radius {
         Reach::Radius(radius) => Radius::All(radius),
-        Reach::Own if catalogue.has_radii() => Radius::Own,
+        Reach::Own if catalogue.has_radii() => Radius::Own(1.0),
         Reach::Own => return Err(Failure::Said(format!("{} has no radii of its own: give one", catalogue.name()))),
     };
     let mut hits = Hits::default();

@@ -15,6 +15,9 @@ use crate::sky::region::{self as sky, Region};
 /// The word for radii that are in the catalogue.
 const OWN: &str = "own";
 
+/// How many times the radius of its own a source may reach.
+const MOST_TIMES: f64 = 1_000.0;
+
 /// Most matches that can be asked for.
 const MOST: u32 = 10_000;
 
@@ -202,7 +205,7 @@ impl Checker<'_> {
             let help = format!("the other is in line {}; give one of them another `id:`", self.line(first));
             self.problem(place, format!("two lists have the id `{id}`"), help);
         }
-        let radius = raw.radius.as_ref().map_or(Some(MatchRadius::Own), |radius| self.radius(radius))?;
+        let radius = raw.radius.as_ref().map_or(Some(MatchRadius::Own(1.0)), |radius| self.radius(radius))?;
         Some(Matched { radius, limit: MOST, columns: Some(Vec::new()), ..Matched::within(&path?, &id, 0.0) })
     }
 
@@ -244,8 +247,15 @@ impl Checker<'_> {
     }
 
     fn radius(&mut self, written: &At<Angle>) -> Option<MatchRadius> {
-        if written.value.0.trim() == OWN {
-            return Some(MatchRadius::Own);
+        if let Some(times) = written.value.0.trim().strip_suffix(OWN) {
+            let times = if times.is_empty() { Ok(1.0) } else { times.trim().parse::<f64>() };
+            if let Some(times) = times.ok().filter(|times| *times > 0.0 && *times <= MOST_TIMES) {
+                return Some(MatchRadius::Own(times));
+            }
+            let message = format!("`{}` is no radius", written.value.0);
+            let help = format!("write `own`, or how many times the radius of each source: `2.5 own`, at most {MOST_TIMES}");
+            self.problem(written.place, message, help);
+            return None;
         }
         let radius = self.angle(written)?;
         if radius > 0.0 && radius <= LARGEST_RADIUS {

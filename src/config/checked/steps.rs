@@ -130,6 +130,6 @@ impl Matched {
 pub enum MatchRadius {
     /// This far, arcseconds.
     Fixed(f64),
-    /// As far as the source's own radius says.
-    Own,
+    /// As far as the source's own radius says, times this.
+    Own(f64),
 }

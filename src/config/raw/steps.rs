@@ -51,7 +51,7 @@ pub struct Crossmatch {
     #[schemars(extend("default" = []))]
     pub catalogs: Vec<At<Matched>>,
     /// Sources up to this separation match: above 0, up to 30 deg; or `own`: each source has a radius of its own in the
-    /// catalogue. With `catalogs` it is that of all which give none.
+    /// catalogue, `2.5 own`: so many times that. With `catalogs` it is that of all which give none.
     pub radius: Option<At<Angle>>,
     /// Name of the one catalogue in annotations. Default: that of the index or description, or of the file without its ending.
     pub id: Option<At<String>>,
@@ -83,7 +83,7 @@ pub struct Matched {
     pub catalog: At<String>,
     /// Name in annotations.
     pub id: Option<At<String>>,
-    /// Radius, or `own`.
+    /// Radius, `own`, or so many times `own`.
     pub radius: Option<At<Angle>>,
     /// Only this many nearest sources match.
     pub nearest: Option<At<u32>>,

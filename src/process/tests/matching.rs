@@ -131,7 +131,9 @@ fn nearest_limit_condition_and_own_radii_choose_among_matches() {
     let both = Matched { condition: Some("kind <> 's0'".into()), nearest: Some(1), ..all.clone() };
     assert_eq!(found_by(both), ("2".to_owned(), false, 0));
     // The second is 1 arcsecond away and reaches 0.6.
-    assert_eq!(found_by(Matched { radius: MatchRadius::Own, ..all }), ("1 3".to_owned(), false, 0));
+    assert_eq!(found_by(Matched { radius: MatchRadius::Own(1.0), ..all.clone() }), ("1 3".to_owned(), false, 0));
+    assert_eq!(found_by(Matched { radius: MatchRadius::Own(2.0), ..all.clone() }), ("1 2 3".to_owned(), false, 0));
+    assert_eq!(found_by(Matched { radius: MatchRadius::Own(0.7), ..all }), ("3".to_owned(), false, 0));
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn columns_are_chosen_by_name_and_told_when_they_are_not_there() {
     assert_eq!(names(&chain), "n");
     assert_eq!(column(&run(&chain, &[STAR]), "catalogs.t.n").as_primitive::<Int64Type>().value(0), 7);
     // No radii in it.
-    let own = Matched { radius: MatchRadius::Own, ..Matched::within(table.path(), "t", 1.0) };
+    let own = Matched { radius: MatchRadius::Own(1.0), ..Matched::within(table.path(), "t", 1.0) };
     let error = Chain::new(&[matched("x", vec![own])], None).unwrap_err().to_string();
     assert!(error.contains("there is no column `radius`"), "{error}");
 

@@ -45,7 +45,7 @@ fn hits(part: &AlertBatch, row: usize) -> Vec<String> {
 fn each_entry_of_a_list_has_its_own_reach() {
     let own = list("id,ra,dec,radius\nsmall,10,20,0.5\nwide,10,20,30\naway,10,20.1,1\n");
     let fixed = list("id,ra,dec\nf,10,20\n");
-    let lists = vec![watched(own.path(), "own", MatchRadius::Own), watched(fixed.path(), "fixed", MatchRadius::Fixed(2.0))];
+    let lists = vec![watched(own.path(), "own", MatchRadius::Own(1.0)), watched(fixed.path(), "fixed", MatchRadius::Fixed(2.0))];
     let chain = Chain::new(&[watchlist(lists.clone(), false), cut("hit", "watched > 0")], None).unwrap();
     let beside = |arcsec: f64| Some((10.0, 20.0 + arcsec * ARCSEC));
     let part = run(&chain, &[HERE, beside(1.0), beside(29.9), beside(30.1), None]);
@@ -66,16 +66,18 @@ fn each_entry_of_a_list_has_its_own_reach() {
 fn a_bad_list_is_refused_by_its_line_and_the_one_before_stays() {
     for (row, told) in [("b,1,2,0", "0"), ("b,1,2,-1", "-1"), ("b,1,2,x", "x"), ("b,1,95,1", "95"), ("b,1,2,700000", "700000")] {
         let file = list(&format!("id,ra,dec,radius\na,1,2,3\n{row}\n"));
-        let error =
-            Chain::new(&[watchlist(vec![watched(file.path(), "l", MatchRadius::Own)], false)], None).unwrap_err().to_string();
+        let error = Chain::new(&[watchlist(vec![watched(file.path(), "l", MatchRadius::Own(1.0))], false)], None)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("step 1 (`w`)") && error.contains("line 3") && error.contains(told), "{error}");
     }
     let none = list("id,ra,dec\na,1,2\n");
-    let error = Chain::new(&[watchlist(vec![watched(none.path(), "l", MatchRadius::Own)], false)], None).unwrap_err().to_string();
+    let error =
+        Chain::new(&[watchlist(vec![watched(none.path(), "l", MatchRadius::Own(1.0))], false)], None).unwrap_err().to_string();
     assert!(error.contains("no column `radius`"), "{error}");
 
     let file = list("id,ra,dec,radius\na,10,20,3\n");
-    let chain = Chain::new(&[watchlist(vec![watched(file.path(), "l", MatchRadius::Own)], false)], None).unwrap();
+    let chain = Chain::new(&[watchlist(vec![watched(file.path(), "l", MatchRadius::Own(1.0))], false)], None).unwrap();
     let look = || {
         chain.look();
         chain.look();

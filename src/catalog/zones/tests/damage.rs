@@ -44,7 +44,7 @@ fn use_all(index: &ZoneIndex, positions: &[(f64, f64)]) {
     if positions.is_empty() {
         return;
     }
-    for radius in [Radius::All(1.5), Radius::All(3_600.0), Radius::All(648_000.0), Radius::Own] {
+    for radius in [Radius::All(1.5), Radius::All(3_600.0), Radius::All(648_000.0), Radius::Own(1.0)] {
         for epoch in [None, Some(2030.0)] {
             index.find(&Cones { positions, radius, epoch }, &mut hits);
             assert_eq!(hits.queries(), positions.len());

@@ -147,7 +147,7 @@ fn entries_have_radii_of_their_own() {
             positions.extend(&rows[..200]);
         }
         let (mut hits, mut found) = (Hits::default(), 0);
-        index.find(&Cones { positions: &positions, radius: Radius::Own, epoch: None }, &mut hits);
+        index.find(&Cones { positions: &positions, radius: Radius::Own(1.0), epoch: None }, &mut hits);
         for (query, position) in positions.iter().enumerate() {
             let mut got: Vec<u32> = hits.of(query).iter().map(|h| number(&index, h.row)).collect();
             got.sort_unstable();
@@ -175,6 +175,6 @@ fn without_radii_nothing_is_in_its_own() {
     let folder = folder();
     let index = super::build(&folder.path().join("a.zones"), &[(1.0, 2.0)], keeping(Keep::Everything));
     let mut hits = Hits::default();
-    index.find(&Cones { positions: &[(1.0, 2.0)], radius: Radius::Own, epoch: None }, &mut hits);
+    index.find(&Cones { positions: &[(1.0, 2.0)], radius: Radius::Own(1.0), epoch: None }, &mut hits);
     assert_eq!((hits.queries(), hits.total(), index.radius(0)), (1, 0, None));
 }
