@@ -10,9 +10,10 @@ use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use crate::alert::{AlertBatch, Verdict};
 use crate::sky;
 
-/// Alerts that are so near in time that catalogues are asked for one epoch, Julian years: half a day off, the fastest star known
-/// (10.4 arcseconds a year) is 14 mas off.
-const TOGETHER: f64 = 1.0 / 365.25;
+/// Epochs that catalogues are asked for in a Julian year: a time is taken to the nearest 1024th of a day (84 s), in which the fastest
+/// star known (10.4 arcseconds a year) moves by 28 microarcseconds. They are fixed, so that what an alert matches does not depend on
+/// the alerts that happen to be in its batch.
+const EPOCHS: f64 = 1_024.0 * 365.25;
 
 /// Rows with a position.
 #[derive(Debug, Default)]
@@ -53,21 +54,13 @@ impl Tried {
     /// Stretches of alerts that are searched at one epoch; none where the time is not known: sources stay where they are
     /// catalogued.
     pub fn epochs(&self) -> impl Iterator<Item = (Range<usize>, Option<f64>)> + '_ {
+        let epoch = |year: &f64| (!year.is_nan()).then(|| (year * EPOCHS).round() / EPOCHS);
         let mut start = 0;
         std::iter::from_fn(move || {
-            let first = *self.years.get(start)?;
-            let (mut low, mut high, mut end) = (first, first, start + 1);
-            while let Some(year) = self.years.get(end) {
-                let (below, above) = (low.min(*year), high.max(*year));
-                // `min` and `max` pass over NaN, which belongs to no stretch but its own.
-                if year.is_nan() != first.is_nan() || above - below > TOGETHER {
-                    break;
-                }
-                (low, high, end) = (below, above, end + 1);
-            }
-            let epoch = f64::midpoint(low, high);
-            let stretch = (start..end, (!epoch.is_nan()).then_some(epoch));
-            start = end;
+            let first = epoch(self.years.get(start)?);
+            let others = self.years[start..].iter().take_while(|year| epoch(year) == first).count();
+            let stretch = (start..start + others, first);
+            start += others;
             Some(stretch)
         })
     }
@@ -75,5 +68,34 @@ impl Tried {
     /// HEALPix cells (nested, order 29) of the positions: made once for all catalogues.
     pub fn cells(&self) -> &[u64] {
         self.cells.get_or_init(|| self.positions.iter().map(|&(ra, dec)| crate::catalog::zones::cell(ra, dec)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_has_the_same_epoch_in_every_batch() {
+        let second = 1.0 / 86_400.0 / 365.25;
+        let night: Vec<f64> = (0..2_000).map(|i| 2026.3 + f64::from(i) * 30.0 * second).collect();
+        let years = [vec![f64::NAN, f64::NAN], night, vec![2031.5, f64::NAN, 2019.0]].concat();
+        let epochs = |years: &[f64]| -> Vec<Option<f64>> {
+            let tried = Tried { years: years.to_vec(), ..Tried::default() };
+            tried.epochs().flat_map(|(range, epoch)| range.map(move |_| epoch)).collect()
+        };
+        let whole = epochs(&years);
+        assert_eq!(whole.len(), years.len());
+        for size in [1, 2, 7, 256] {
+            let parts: Vec<Option<f64>> = years.chunks(size).flat_map(epochs).collect();
+            assert_eq!(parts, whole, "batches of {size}");
+        }
+        for (epoch, year) in whole.iter().zip(&years) {
+            let near = |epoch: f64| (epoch - year).abs() < 43.0 * second;
+            assert!(epoch.map_or(year.is_nan(), near), "{epoch:?} for {year}");
+        }
+        // Alerts of one exposure are searched together.
+        let tried = Tried { years, ..Tried::default() };
+        assert!(tried.epochs().count() < 2_000 * 30 / 84 + 10);
     }
 }
