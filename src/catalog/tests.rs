@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{Catalog, CatalogError, Hits, Opening};
+use super::{Catalog, CatalogError, Cones, Hits, Opening, Radius};
 use crate::config::Engine;
 use crate::sky;
 
@@ -189,4 +189,117 @@ fn the_sample_catalogue_is_sound() {
     // M 87, 12h30m49.42s +12d23m28.0s.
     catalog.search(&[(187.705_93, 12.391_12)], 1.0, &mut hits);
     assert_eq!(hits.of(0).iter().map(|h| id(&catalog, h.row)).collect::<Vec<_>>(), ["m-87"]);
+}
+
+/// A catalogue with proper motions and radii, once in memory and once as an index.
+fn both(folder: &Path) -> [Catalog; 2] {
+    let mut dice = Dice(11);
+    let mut text = "id,ra,dec,pmra,pmdec,radius\n".to_owned();
+    for (i, (ra, dec)) in sources(&mut dice).into_iter().enumerate() {
+        let fast = if i % 50 == 0 { 2_000.0 } else { 20.0 };
+        let (pm_ra, pm_dec) = (dice.within(-fast, fast), dice.within(-fast, fast));
+        text += &format!("s{i},{ra:?},{dec:?},{pm_ra},{pm_dec},{}\n", 10f64.powf(dice.within(-3.0, 2.0)));
+    }
+    std::fs::write(folder.join("table.csv"), text).unwrap();
+    let about = "name: both\nversion: v2\npath: table.csv\ncolumns: { id: id, ra: ra, dec: dec, epoch: 2016.0, pm_ra: pmra, pm_dec: pmdec, \
+                 pm_unit: mas/yr, radius: radius }\ncarry: [pmra]\n";
+    std::fs::write(folder.join("both.yaml"), about).unwrap();
+    [Engine::KdTree, Engine::Zones].map(|engine| {
+        let cache = Some(folder.join("cache"));
+        let catalog = Catalog::open(&Opening { engine, cache, ..Opening::of(&folder.join("both.yaml")) }).unwrap();
+        assert_eq!((catalog.engine(), catalog.id(), catalog.version()), (engine, "both", "v2"));
+        catalog
+    })
+}
+
+/// Ids and separations of each query. Equal separations come in the order of ids: rows are numbered differently.
+fn named(catalog: &Catalog, hits: &Hits) -> Vec<Vec<(String, f64)>> {
+    let of = |query: usize| {
+        let mut all: Vec<_> = hits.of(query).iter().map(|h| (id(catalog, h.row), h.distance)).collect();
+        all.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        all
+    };
+    (0..hits.queries()).map(of).collect()
+}
+
+/// The same ids at the same separations, but for what one of them has within a nanoarcsecond of its edge.
+fn agree(a: &[(String, f64)], b: &[(String, f64)], edge: f64) -> bool {
+    let sure = |all: &[(String, f64)]| all.iter().filter(|h| h.1 < edge - 1e-9).cloned().collect::<Vec<_>>();
+    let (a, b) = (sure(a), sure(b));
+    a.len() == b.len()
+        && a.iter().zip(&b).all(|(a, b)| (a.1 - b.1).abs() < 1e-9)
+        && a.iter().map(|h| &h.0).collect::<std::collections::BTreeSet<_>>() == b.iter().map(|h| &h.0).collect()
+}
+
+#[test]
+fn both_engines_find_the_same_sources() {
+    let folder = tempfile::tempdir().unwrap();
+    let [tree, zones] = both(folder.path());
+    assert!(tree.moves() && zones.moves() && tree.has_radii() && zones.has_radii());
+    let mut dice = Dice(5);
+    let from = |dice: &mut Dice, i: usize, reach: f64| match i % 4 {
+        0 => dice.anywhere(),
+        _ => dice.near(tree.position((i % tree.len()) as u32), 2.0 * reach),
+    };
+    let (mut a, mut b, mut found) = (Hits::default(), Hits::default(), 0);
+    // Sources slower than the tolerance of an index stay where they are: a search at the catalogue's epoch moves none.
+    for (radius, epoch) in [
+        (Radius::All(0.001), None),
+        (Radius::All(1.5), None),
+        (Radius::All(30.0), Some(2016.0)),
+        (Radius::All(3_600.0), None),
+        (Radius::Own(1.0), None),
+        (Radius::Own(3.0), Some(2016.0)),
+    ] {
+        let reach = if let Radius::All(radius) = radius { radius } else { 20.0 };
+        let positions: Vec<(f64, f64)> = (0..5_000).map(|i| from(&mut dice, i, reach)).collect();
+        let cones = Cones { positions: &positions, radius, epoch };
+        tree.find(&cones, &mut a);
+        zones.find(&cones, &mut b);
+        found += a.total();
+        let edge = if let Radius::All(radius) = radius { radius } else { f64::INFINITY };
+        for (query, (a, b)) in named(&tree, &a).iter().zip(&named(&zones, &b)).enumerate() {
+            assert!(agree(a, b, edge), "{radius:?} around {:?}: {a:?} {b:?}", positions[query]);
+        }
+    }
+    assert!(found > 50_000, "{found}");
+    // Movers are where they are at the epoch, in both.
+    let mover = (0..tree.len() as u32).find(|row| id(&tree, *row) == "s50").unwrap();
+    let there = |catalog: &Catalog| {
+        let mut hits = Hits::default();
+        let positions = [tree.position(mover)];
+        catalog.find(&Cones { positions: &positions, radius: Radius::All(60.0), epoch: Some(2030.0) }, &mut hits);
+        hits.of(0).iter().find(|h| id(catalog, h.row) == "s50").map(|h| h.distance)
+    };
+    let (a, b) = (there(&tree).unwrap(), there(&zones).unwrap());
+    assert!((a - b).abs() < 1e-9 && a > 1.0, "{a} {b}");
+}
+
+#[test]
+fn the_nearest_are_those_of_brute_force_however_far() {
+    let folder = tempfile::tempdir().unwrap();
+    let [tree, zones] = both(folder.path());
+    let mut dice = Dice(3);
+    let positions: Vec<(f64, f64)> = (0..300).map(|_| dice.anywhere()).collect();
+    let mut hits = Hits::default();
+    for catalog in [&tree, &zones] {
+        for (count, within) in [(1, None), (7, None), (3, Some(7_200.0)), (1, Some(0.5)), (0, None), (5_000, None)] {
+            catalog.nearest(&positions, count, within, None, &mut hits);
+            for (query, &position) in positions.iter().enumerate() {
+                let mut all: Vec<f64> = (0..catalog.len() as u32).map(|row| haversine(position, catalog.position(row))).collect();
+                all.sort_by(f64::total_cmp);
+                all.retain(|distance| within.is_none_or(|within| *distance <= within));
+                all.truncate(count);
+                let got: Vec<f64> = hits.of(query).iter().map(|h| h.distance).collect();
+                let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-2;
+                assert!(got.len() == all.len() && got.iter().zip(&all).all(near), "{count} within {within:?} of {position:?}");
+            }
+            if count > 7 {
+                break;
+            }
+        }
+    }
+    let none = Catalog::new("none", Vec::<(&str, f64, f64)>::new()).unwrap();
+    none.nearest(&positions, 2, None, None, &mut hits);
+    assert_eq!((hits.queries(), hits.total()), (300, 0));
 }

@@ -125,7 +125,8 @@ impl Checker<'_> {
         if let Some(first) = ids.insert(Matched::field_of(&id), place) {
             let line = self.line(first);
             let help = format!("the other is in line {line}; give one of them another `id:`");
-            self.problem(place, format!("two catalogues have the id `{id}`, or ids that differ in signs alone"), help);
+            let alike = if Matched::field_of(&id) == id { "" } else { ", or ids that differ in signs alone" };
+            self.problem(place, format!("two catalogues have the id `{id}`{alike}"), help);
         }
         let radius = match entry.radius.as_ref().or(step.radius.as_ref()) {
             Some(radius) => self.radius(radius),
