@@ -227,6 +227,9 @@ def make_stars(folder, around, draw):
             rows.append([*beside(alert, draw, 0.95), -3.0, 0.5, 15.0, 1.0])
         elif i % 5 == 3:
             rows.append([ra, dec, 1.0, -2.0, 15.0, None])
+        else:
+            share = 0.999 if i % 10 == 4 else 1.001
+            rows.append([*beside(alert, draw, share * RADII["stars"]), 1.0, -2.0, 15.0, 1.0])
     head = ["source_id", "ra", "dec", "pmra", "pmdec", "gmag", "ruwe"]
     write_csv(f"{folder}/stars.csv", head, [[i, *row] for i, row in enumerate(rows, 4_000_000_000)])
 
@@ -244,12 +247,12 @@ def make(folder, around):
             # As the file has it: what reads it converts that.
             for share in (0.999, 1.001):
                 wide.append((*beside(alert, draw, share * size), size / 60))
-        for away in {0: [0.5, 1, 2, 3, 4.9], 1: [1, 4]}.get(i % 3, []):
+        for away in ([0.5, 1, 2, 3, 4.9], [1, 4], [0.999 * RADII["crowd"], 1.001 * RADII["crowd"]])[i % 3]:
             crowd.append(beside(alert, draw, away))
         for away, radius in {0: [(20.0, 30.0)], 1: [(20.0, 10.0)], 2: [(200.0, 300.0), (5.0, 5.5)]}.get(i % 6, []):
             watch.append((*beside(alert, draw, away), radius))
         if i % 4 == 1:
-            near += [beside(alert, draw, 10), beside(alert, draw, 16)]
+            near += [beside(alert, draw, share * RADII["near"]) for share in (0.999, 1.001)]
     listed += [(*place, "star") for place in anywhere(draw, 300)]
     wide += [(*place, float(draw.uniform(0.05, 60))) for place in anywhere(draw, 300)]
     crowd += anywhere(draw, 500)
