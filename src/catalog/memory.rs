@@ -10,6 +10,7 @@ use arrow_array::{RecordBatch, RecordBatchOptions, StringArray, UInt32Array};
 use arrow_schema::{Schema, SchemaRef};
 use xxhash_rust::xxh3::Xxh3Default;
 
+use super::make::MakeOptions;
 use super::table::{Part, Place, TableError};
 use super::tree::Tree;
 use super::zones::{Cones, Id, Radius};
@@ -26,7 +27,7 @@ pub(super) struct Memory {
     /// First row of each piece of ids, and the number of rows.
     starts: Vec<u32>,
     positions: Vec<(f64, f64)>,
-    /// mas per year, right ascension times the cosine of declination; NaN where it is not known.
+    /// mas per year, right ascension times the cosine of declination; NaN for sources that stay where they are.
     motion: Option<Vec<(f64, f64)>>,
     /// Arcseconds.
     radii: Option<Vec<f64>>,
@@ -55,6 +56,7 @@ impl Memory {
         if u32::try_from(rows).is_err() {
             return Err(unfit("there are more than 4294967295".to_owned()));
         }
+        let years = (MakeOptions::EPOCHS.0 - epoch).abs().max((MakeOptions::EPOCHS.1 - epoch).abs());
         let (mut positions, mut starts, mut ids) = (Vec::with_capacity(rows), vec![0], Vec::with_capacity(parts.len()));
         let (mut motion, mut radii) = (None::<Vec<(f64, f64)>>, None::<Vec<f64>>);
         let mut batches = Vec::with_capacity(parts.len());
@@ -68,7 +70,10 @@ impl Memory {
             }
             hash.write(part.ids.value_data());
             if let Some([ra, dec]) = part.motion {
-                motion.get_or_insert_default().extend(ra.into_iter().zip(dec));
+                // As in an index that is made of the same table: who stays within the tolerance is not moved.
+                let moves = |(ra, dec): (f64, f64)| ra.hypot(dec) / 1_000.0 * years > MakeOptions::TOLERANCE;
+                let kept = |motion: (f64, f64)| if moves(motion) { motion } else { (f64::NAN, f64::NAN) };
+                motion.get_or_insert_default().extend(ra.into_iter().zip(dec).map(kept));
             }
             if let Some(own) = part.radius {
                 radii.get_or_insert_default().extend(own);

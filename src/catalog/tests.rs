@@ -242,10 +242,11 @@ fn both_engines_find_the_same_sources() {
         _ => dice.near(tree.position((i % tree.len()) as u32), 2.0 * reach),
     };
     let (mut a, mut b, mut found) = (Hits::default(), Hits::default(), 0);
-    // Sources slower than the tolerance of an index stay where they are: a search at the catalogue's epoch moves none.
     for (radius, epoch) in [
         (Radius::All(0.001), None),
         (Radius::All(1.5), None),
+        (Radius::All(1.5), Some(2030.0)),
+        (Radius::Own(1.0), Some(2019.5)),
         (Radius::All(30.0), Some(2016.0)),
         (Radius::All(3_600.0), None),
         (Radius::Own(1.0), None),
