@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_buffer::Buffer;
 use bytes::Bytes;
 
+/// Bytes below which it is not worth while to look for an arena of the right size.
+const SMALLEST: usize = 64 << 10;
 /// An arena larger than this is given back at once.
 const LARGEST: usize = 16 << 20;
 
@@ -30,15 +32,24 @@ impl Arenas {
         Arenas { spare: Arc::default(), kept }
     }
 
-    /// An empty arena with room for `expected` bytes.
+    /// An empty arena with room for `expected` bytes, and not for many more: the byte budget is charged for all of it.
     #[must_use]
     pub fn take(&self, expected: usize) -> Vec<u8> {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        match spare.iter().rposition(|arena| arena.capacity() >= expected) {
-            Some(at) => spare.swap_remove(at),
-            // Some room to spare: an arena that had to grow for the last message of its batch would be twice as large for ever.
-            None => Vec::with_capacity(expected + expected / 8),
+        // Some room to spare: an arena that had to grow for the last message of its batch would be twice as large for ever.
+        let wanted = expected + expected / 8;
+        let fits = |arena: &Vec<u8>| (expected..=2 * wanted.max(SMALLEST)).contains(&arena.capacity());
+        if let Some(at) = spare.iter().rposition(fits) {
+            return spare.swap_remove(at);
         }
+        // What is kept is of other sizes: as much of it goes as comes.
+        let mut gone = 0;
+        while gone < wanted
+            && let Some(arena) = spare.pop()
+        {
+            gone += arena.capacity();
+        }
+        Vec::with_capacity(wanted)
     }
 
     /// The arena as a buffer, without copying.
@@ -85,6 +96,17 @@ mod tests {
         let again = arenas.take(500);
         assert!(again.is_empty() && again.as_ptr() == place);
         assert!(arenas.take(2000).capacity() >= 2000);
+    }
+
+    #[test]
+    fn a_small_batch_does_not_hold_a_large_arena() {
+        let arenas = Arenas::keeping(64 << 20);
+        drop((0..4).map(|_| arenas.lend(Vec::with_capacity(4 << 20))).collect::<Vec<_>>());
+        let small: Vec<_> = (0..6).map(|_| arenas.take(400_000)).collect();
+        assert!(small.iter().all(|arena| arena.capacity() < 1_000_000));
+        // Each has taken the place of a large one.
+        assert!(arenas.spare.lock().unwrap_or_else(PoisonError::into_inner).is_empty());
+        assert!(arenas.take(4 << 20).capacity() >= 4 << 20);
     }
 
     #[test]

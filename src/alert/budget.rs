@@ -66,6 +66,12 @@ impl Budget {
 }
 
 impl Permit {
+    /// Bytes that it holds of the budget.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// A permit that belongs to no budget, for tests and tools that hold one batch at a time.
     #[must_use]
     pub fn unbounded() -> Self {

@@ -121,7 +121,9 @@ impl Format for FileWriter {
         let columns = shape
             .assemble(part, &origin.topic, origin.partition)
             .map_err(|e| Fault::defect(format!("alerts of {origin} do not fit their columns: {e}")))?;
-        let bytes = part.buffers.iter().map(|buffer| buffer.len() as u64).sum();
+        // What the rows keep from others: a group that counted less than the budget is charged would wait for alerts that the source
+        // cannot read.
+        let bytes = part.buffers.iter().map(|buffer| buffer.len() as u64).sum::<u64>().max(permit.bytes());
         Ok(Rows { columns, permit: permit.clone(), bytes })
     }
 

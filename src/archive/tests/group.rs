@@ -151,3 +151,20 @@ fn a_batch_is_held_until_its_rows_are_written_and_a_part_of_one_is_not() {
     house.seal();
     assert_eq!(house.files().len(), 2);
 }
+
+/// Small batches in large arenas: the budget is charged for the arenas, so the group has to count them too, or the source waits for
+/// room that nobody makes.
+#[test]
+fn a_group_is_written_when_it_holds_much_of_the_budget_however_few_its_bytes_are() {
+    let budget = Budget::new(256 << 20);
+    let mut house = House::new();
+    for offset in 0..256 {
+        let origins = vec![row(offset, T0)];
+        let mut decoded = batch(0, offset..offset + 1, vec![part_of(1, records(&origins), origins)]);
+        decoded.permit = Arc::new(budget.try_take(4 << 20).expect("rows before it are on disk"));
+        house.accept(&decoded);
+        assert!(budget.used() < 128 << 20, "{} bytes are held", budget.used());
+    }
+    house.seal();
+    assert_eq!((budget.used(), house.files().iter().map(|file| file.rows).sum::<u64>()), (0, 256));
+}
