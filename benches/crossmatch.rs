@@ -70,8 +70,8 @@ fn source(state: &mut u64, galactic: bool) -> Position {
 
 /// What this thread has had of a processor: what others on the machine take does not count.
 fn busy() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    Duration::from_nanos(text.split(' ').next().and_then(|n| n.parse().ok()).expect("Linux tells the time of a thread"))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn build(path: &Path, rows: &[Position], keep: Keep) -> ZoneIndex {
