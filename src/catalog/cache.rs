@@ -17,6 +17,7 @@ use super::{CatalogError, Opening};
 
 /// Memory of a build: what a service can spare before it takes alerts.
 const MEMORY: u64 = 256 << 20;
+
 /// The index of a table, when it has been made. With `limit` rows at most a table needs none.
 pub(super) fn ready(opening: &Opening, descriptor: &Descriptor, limit: usize) -> Result<Option<ZoneIndex>, CatalogError> {
     let Some(folder) = opening.cache.as_deref().filter(|_| limit <= super::open::SMALL) else { return Ok(None) };

@@ -55,7 +55,7 @@ impl Opening {
     /// Whether the catalogue itself says which columns it carries.
     #[must_use]
     pub fn says_columns(&self) -> bool {
-        is_description(&self.path) || is_index(&self.path).unwrap_or(false)
+        Descriptor::is_file(&self.path) || is_index(&self.path).unwrap_or(false)
     }
 
     /// The description of a table: its own file, or what is assumed of a table without one.
@@ -63,7 +63,7 @@ impl Opening {
     /// # Errors
     /// When the description is wrong or names no file.
     pub(super) fn description(&self) -> Result<Descriptor, CatalogError> {
-        let mut descriptor = match is_description(&self.path) {
+        let mut descriptor = match Descriptor::is_file(&self.path) {
             true => Descriptor::load(&self.path)?,
             false => Descriptor { carry: self.carry.clone(), ..Descriptor::plain(&self.path) },
         };
@@ -145,11 +145,6 @@ fn in_memory(opening: &Opening, descriptor: &Descriptor, limit: usize) -> Result
     let memory = Memory::new(parts, epoch, descriptor.version.clone().unwrap_or_default())?;
     let id = opening.id.clone().unwrap_or_else(|| descriptor.name.clone());
     Ok(Some(Catalog { id, held: Held::Memory(Box::new(memory)), warnings }))
-}
-
-/// Whether a file is a description.
-pub(super) fn is_description(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml"))
 }
 
 /// Whether a file begins as a zone index does.

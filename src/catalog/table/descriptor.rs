@@ -243,6 +243,12 @@ impl Descriptor {
         }
     }
 
+    /// Whether a file is a description, by its ending.
+    #[must_use]
+    pub fn is_file(path: &Path) -> bool {
+        path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("yaml") || ending.eq_ignore_ascii_case("yml"))
+    }
+
     /// Whether a text can be the name of a catalogue: letters, digits, `-`, `_` and `.`.
     #[must_use]
     pub fn is_name(text: &str) -> bool {

@@ -68,11 +68,6 @@ fn unit_parser() -> impl TypedValueParser<Value = Unit> {
     })
 }
 
-/// Whether a path is that of a description, by its ending.
-pub fn is_description(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "yaml" || e == "yml")
-}
-
 /// A description whose table is named in it, and that table.
 pub fn described(path: &Path) -> Result<(Descriptor, PathBuf), Failure> {
     let descriptor = Descriptor::load(path)?;
@@ -90,7 +85,7 @@ impl TableArgs {
     pub fn descriptor(&self, inputs: &[PathBuf]) -> Result<(Descriptor, Vec<PathBuf>), Failure> {
         let said = |text: &str| Err(Failure::Said(text.to_owned()));
         let (mut about, tables) = match (&self.describe, inputs) {
-            (Some(_), [input, ..]) if is_description(input) => {
+            (Some(_), [input, ..]) if Descriptor::is_file(input) => {
                 return said("a description is given twice: leave out --describe, or give the table in place of the other");
             }
             (Some(file), []) => {
@@ -98,11 +93,11 @@ impl TableArgs {
                 (about, vec![table])
             }
             (Some(file), inputs) => (Descriptor::load(file)?, inputs.to_vec()),
-            (None, [input]) if is_description(input) => {
+            (None, [input]) if Descriptor::is_file(input) => {
                 let (about, table) = described(input)?;
                 (about, vec![table])
             }
-            (None, inputs) if inputs.iter().any(|input| is_description(input)) => {
+            (None, inputs) if inputs.iter().any(|input| Descriptor::is_file(input)) => {
                 return said("a description stands for one catalogue: give it alone, or by --describe with the tables");
             }
             (None, [first, ..]) => (Descriptor::plain(first), inputs.to_vec()),

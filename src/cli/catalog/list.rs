@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use indicatif::{DecimalBytes, HumanCount};
 use serde_json::{Value, json};
 
-use super::columns::is_description;
 use super::show::{self, Shown};
 use super::{Failure, opened};
 use crate::catalog::table::{Descriptor, IdColumn, Table};
@@ -86,7 +85,7 @@ fn entry(file: &Path) -> Option<Entry> {
             Err(error) => Entry { note: error.to_string(), ..blank },
         });
     }
-    if is_description(file) {
+    if Descriptor::is_file(file) {
         let about = Descriptor::load(file).ok()?;
         let blank = blank(file, "description");
         let (name, version) = (about.name.clone(), about.version.clone().unwrap_or_default());

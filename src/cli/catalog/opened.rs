@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow_array::RecordBatch;
 
-use super::columns::{carried, described, is_description};
+use super::columns::{carried, described};
 use super::{Bar, Failure};
 use crate::catalog::Hits;
 use crate::catalog::make::{self, MakeOptions};
@@ -32,7 +32,7 @@ impl Opened {
         if path.is_file() && ZoneIndex::is_index(path).map_err(failed)? {
             return Ok(Opened { index: ZoneIndex::open(path)? });
         }
-        let (about, table) = if is_description(path) { described(path)? } else { (plain(path)?, path.to_owned()) };
+        let (about, table) = if Descriptor::is_file(path) { described(path)? } else { (plain(path)?, path.to_owned()) };
         let folder = Folder::new().map_err(failed)?;
         let target = folder.0.join("catalog.skyz");
         let mut bar = Bar::new("read", None);
