@@ -299,6 +299,11 @@ impl Pipeline {
                 ledger: ledger.clone(),
                 letters: self.letters.clone(),
                 report: self.published.clone(),
+                group: match &self.config.source {
+                    config::Source::Kafka(kafka) => Some(kafka.group.clone()),
+                    _ => None,
+                },
+                state: self.state.clone(),
             };
             sinks.push(("publish", PUBLISH, Box::new(PublishSink::open(&self.config.publish, context)?)));
         }

@@ -194,7 +194,7 @@ fn component(c: &Summary) -> Value {
         .outputs
         .iter()
         .map(|o| {
-            (o.topic.clone(), json!({ "messages": o.messages, "bytes": o.bytes, "too_large": o.too_large, "errors": o.errors }))
+            (o.topic.clone(), json!({ "messages": o.messages, "bytes": o.bytes, "too_large": o.too_large, "errors": o.errors, "before": o.before }))
         })
         .collect();
     let steps: Vec<Value> = c

@@ -223,6 +223,14 @@ impl Book {
         self.partitions.get(origin)?.watermark
     }
 
+    /// The offset below which all that `sink` does for a partition is durable, whatever the others do; `None` while nothing is.
+    #[must_use]
+    pub fn reached(&self, sink: SinkId, origin: &TopicPartition) -> Option<i64> {
+        let partition = self.partitions.get(origin)?;
+        let done = partition.open.values().take_while(|open| open.waiting & 1 << sink.0 == 0);
+        done.last().map(|open| open.end).or(partition.watermark)
+    }
+
     /// Batches read and not yet settled, of one partition or of all.
     #[must_use]
     pub fn open(&self, origin: Option<&TopicPartition>) -> usize {

@@ -103,6 +103,12 @@ impl Ledger {
         self.book().watermark(origin)
     }
 
+    /// See [`Book::reached`].
+    #[must_use]
+    pub fn reached(&self, sink: SinkId, origin: &TopicPartition) -> Option<i64> {
+        self.book().reached(sink, origin)
+    }
+
     /// See [`Book::open`].
     #[must_use]
     pub fn open(&self, origin: Option<&TopicPartition>) -> usize {

@@ -10,8 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
 use crate::alert::Fault;
@@ -36,6 +38,10 @@ const SETTINGS: [(&str, &str); 13] = [
     ("socket.keepalive.enable", "true"),
 ];
 
+/// What differs in a producer with transactions. A transaction that its producer has left is given up by the broker after this
+/// time: until then it holds up readers of what is committed. No message may be tried for longer.
+const TRANSACTIONAL: [(&str, &str); 2] = [("transaction.timeout.ms", "30000"), ("message.timeout.ms", "30000")];
+
 /// How long a wait for reports sleeps at a time: short beside the time that a broker takes to answer.
 const NAP: Duration = Duration::from_micros(500);
 
@@ -53,6 +59,8 @@ pub(super) struct Cluster {
     pub(super) component: String,
     pub(super) brokers: String,
     pub(super) properties: BTreeMap<String, String>,
+    /// Where messages are sent in transactions: the id of their producer, which a new producer of the same id fences off.
+    pub(super) transactional_id: Option<String>,
 }
 
 impl Cluster {
@@ -77,6 +85,25 @@ impl Cluster {
         extra.iter().for_each(|(key, value)| {
             config.set(*key, *value);
         });
+        if let Some(id) = &self.transactional_id {
+            config.set("transactional.id", id);
+            for (key, value) in TRANSACTIONAL {
+                if !self.properties.contains_key(key) {
+                    config.set(key, value);
+                }
+            }
+        }
+        config
+    }
+
+    /// What a consumer of this cluster is made of, which is no member of its group.
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.brokers).set("client.id", format!("skysluice-{}", self.component));
+        self.properties.iter().for_each(|(key, value)| {
+            config.set(key, value);
+        });
+        config.set("group.id", group).set("enable.auto.commit", "false").set_log_level(RDKafkaLogLevel::Error);
         config
     }
 }
@@ -261,6 +288,40 @@ impl<T: Send + Sync + 'static> Channel<T> {
             self.poll(Duration::from_millis(10));
         }
         self.in_flight() == 0
+    }
+
+    /// Calls back what has not been sent to a broker yet.
+    pub(super) fn call_back_unsent(&self) {
+        self.producer.purge(PurgeConfig::default().queue());
+    }
+
+    /// Makes the producer the only one of its transactional id: what an earlier one has left open is given up.
+    pub(super) fn init_transactions(&self, limit: Duration) -> KafkaResult<()> {
+        self.producer.init_transactions(limit)
+    }
+
+    pub(super) fn begin_transaction(&self) -> KafkaResult<()> {
+        self.producer.begin_transaction()
+    }
+
+    /// Commits of a group that become true with the transaction.
+    pub(super) fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+        limit: Duration,
+    ) -> KafkaResult<()> {
+        self.producer.send_offsets_to_transaction(offsets, group, limit)
+    }
+
+    /// Nothing may be on its way.
+    pub(super) fn commit_transaction(&self, limit: Duration) -> KafkaResult<()> {
+        self.producer.commit_transaction(limit)
+    }
+
+    /// Nothing may be on its way.
+    pub(super) fn abort_transaction(&self, limit: Duration) -> KafkaResult<()> {
+        self.producer.abort_transaction(limit)
     }
 
     fn notes(&self) -> &Notes<T> {

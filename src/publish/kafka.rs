@@ -1,53 +1,23 @@
-//! An output cluster: lots become messages, delivery reports settle their receipts, what fails is sent again.
+//! An output cluster without transactions: lots become messages, delivery reports settle their receipts, what fails is sent
+//! again.
 //!
 //! Memory is bounded: the client library's queue by its settings, what waits here by the byte budget whose permits the lots
 //! hold. Order: messages are handed over in the order of the stream and, after a failure, the older ones first; idempotence
 //! keeps that order in each partition. Only a message that a broker has refused as part of its batch is overtaken, as it is
 //! tried once more alone.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Header, OwnedHeaders};
 
-use super::channel::{Channel, Cluster, Record, Returned};
+use super::channel::{Channel, Cluster, Returned};
 use super::lot::{Lot, Scratch};
+use super::marks::Marks;
+use super::outlet::{Outlet, is_refusal, refuse, send};
+use super::queue::{Queue, Refused, Slip};
 use super::report::{ReportHandle, count};
-use crate::alert::{DeadLetter, Fault};
-
-/// A message on its way: a row of a lot, from which it can be made again.
-#[derive(Debug)]
-pub(super) struct Slip {
-    lot: Arc<Lot>,
-    row: u32,
-    /// Place in the order of the stream.
-    number: u64,
-    /// Refused once as part of a batch: sent alone now.
-    alone: bool,
-}
-
-#[derive(Debug)]
-struct Load {
-    lot: Arc<Lot>,
-    rows: Vec<u32>,
-    next: usize,
-}
-
-/// A message that nobody will take, with its receipt still open.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) letter: DeadLetter,
-    lot: Arc<Lot>,
-}
-
-impl Refused {
-    /// The letter is stored: the message counts as settled.
-    pub(super) fn settle(self) {
-        self.lot.receipt.settle(1);
-    }
-}
+use crate::alert::Fault;
 
 /// First and longest wait before what failed is sent again.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -58,9 +28,7 @@ pub(super) struct KafkaOutputs {
     main: Channel<Slip>,
     /// Sends one message per request; made when a broker first refuses a batch.
     single: Option<Channel<Slip>>,
-    backlog: VecDeque<Load>,
-    again: BTreeMap<u64, Box<Slip>>,
-    number: u64,
+    queue: Queue,
     wait: Duration,
     until: Option<Instant>,
     refused: Vec<Refused>,
@@ -69,56 +37,18 @@ pub(super) struct KafkaOutputs {
 }
 
 impl KafkaOutputs {
-    pub(super) fn open(cluster: Cluster, report: ReportHandle) -> Result<Self, Fault> {
+    pub(super) fn open(cluster: Cluster, marks: Option<Marks>, report: ReportHandle) -> Result<Self, Fault> {
         Ok(Self {
             main: Channel::open(&cluster, &[])?,
             cluster,
             single: None,
-            backlog: VecDeque::new(),
-            again: BTreeMap::new(),
-            number: 0,
+            queue: Queue::new(marks, report.clone()),
             wait: BACK_OFF.0,
             until: None,
             refused: Vec::new(),
             report,
             scratch: Scratch::default(),
         })
-    }
-
-    pub(super) fn is(&self, cluster: &Cluster) -> bool {
-        self.cluster == *cluster
-    }
-
-    /// Takes rows of a lot, to be sent by [`KafkaOutputs::work`].
-    pub(super) fn add(&mut self, lot: Arc<Lot>, rows: Vec<u32>) {
-        lot.receipt.expect(rows.len());
-        self.backlog.push_back(Load { lot, rows, next: 0 });
-    }
-
-    /// Whether all that it was given has been handed to the client library.
-    pub(super) fn handed_over(&self) -> bool {
-        self.again.is_empty() && self.backlog.is_empty()
-    }
-
-    /// Whether all that it was given is delivered or refused.
-    pub(super) fn done(&self) -> bool {
-        let flying = |channel: &Channel<Slip>| channel.in_flight() > 0;
-        self.handed_over() && !flying(&self.main) && !self.single.as_ref().is_some_and(flying)
-    }
-
-    /// Takes in delivery reports for as long as `wait` and hands over what there is room for. What was refused comes back.
-    pub(super) fn work(&mut self, wait: Duration) -> Result<Vec<Refused>, Fault> {
-        self.main.poll(wait);
-        if let Some(single) = &self.single {
-            single.poll(Duration::ZERO);
-        }
-        self.take_in();
-        self.replace_broken()?;
-        if self.until.is_none_or(|until| Instant::now() >= until) {
-            self.until = None;
-            self.hand_over()?;
-        }
-        Ok(std::mem::take(&mut self.refused))
     }
 
     fn take_in(&mut self) {
@@ -144,14 +74,14 @@ impl KafkaOutputs {
                             self.back_off(code, &slip.lot.topic.clone());
                         }
                     }
-                    self.again.insert(slip.number, slip);
+                    self.queue.put_back(slip);
                 }
             }
         }
     }
 
     fn hand_over(&mut self) -> Result<(), Fault> {
-        while let Some(slip) = self.next() {
+        while let Some(slip) = self.queue.next()? {
             let Err((slip, code)) = self.send(slip)? else { continue };
             match code {
                 RDKafkaErrorCode::MessageSizeTooLarge => {
@@ -159,33 +89,18 @@ impl KafkaOutputs {
                     self.refuse(&slip, code, bytes);
                 }
                 RDKafkaErrorCode::QueueFull => {
-                    self.again.insert(slip.number, slip);
+                    self.queue.put_back(slip);
                     return Ok(());
                 }
                 code => {
                     count(&self.report.of(slip.lot.output).errors, 1);
                     self.back_off(code, &slip.lot.topic.clone());
-                    self.again.insert(slip.number, slip);
+                    self.queue.put_back(slip);
                     return Ok(());
                 }
             }
         }
         Ok(())
-    }
-
-    fn next(&mut self) -> Option<Box<Slip>> {
-        if let Some((_, slip)) = self.again.pop_first() {
-            return Some(slip);
-        }
-        loop {
-            let load = self.backlog.front_mut()?;
-            if let Some(row) = load.rows.get(load.next) {
-                load.next += 1;
-                self.number += 1;
-                return Some(Box::new(Slip { lot: load.lot.clone(), row: *row, number: self.number, alone: false }));
-            }
-            self.backlog.pop_front();
-        }
     }
 
     fn send(&mut self, slip: Box<Slip>) -> Result<Result<(), (Box<Slip>, RDKafkaErrorCode)>, Fault> {
@@ -194,25 +109,7 @@ impl KafkaOutputs {
             (Some(single), true) => single,
             (none, true) => none.insert(Channel::open(&self.cluster, &[("batch.num.messages", "1")])?),
         };
-        let (lot, row) = (slip.lot.clone(), slip.row as usize);
-        lot.message(row, &mut self.scratch);
-        let origin = &lot.rows().rows[row];
-        let source = &*lot.receipt.token().origin;
-        let put = |headers: OwnedHeaders, key: &str, value: &[u8]| headers.insert(Header { key, value: Some(value) });
-        let headers = OwnedHeaders::new_with_capacity(5);
-        let headers = put(headers, "skysluice.topic", source.topic.as_bytes());
-        let headers = put(headers, "skysluice.partition", self.scratch.text(i64::from(source.partition)));
-        let headers = put(headers, "skysluice.offset", self.scratch.text(origin.offset));
-        let headers = put(headers, "skysluice.record", self.scratch.text(i64::from(origin.record)));
-        let headers = put(headers, "skysluice.fingerprint", lot.edition.fingerprint.as_bytes());
-        let mut record = Record::with_opaque_to(&lot.topic, slip).payload(&self.scratch.payload[..]).headers(headers);
-        if let Some(key) = lot.key(row) {
-            record = record.key(key);
-        }
-        if let Some(time) = origin.timestamp.filter(|time| *time > 0) {
-            record = record.timestamp(time);
-        }
-        Ok(channel.send(record))
+        Ok(send(channel, slip, &mut self.scratch))
     }
 
     fn back_off(&mut self, code: RDKafkaErrorCode, topic: &str) {
@@ -225,22 +122,7 @@ impl KafkaOutputs {
     }
 
     fn refuse(&mut self, slip: &Slip, code: RDKafkaErrorCode, bytes: usize) {
-        let lot = &slip.lot;
-        let counters = self.report.of(lot.output);
-        let reason = if code == RDKafkaErrorCode::MessageSizeTooLarge {
-            count(&counters.too_large, 1);
-            format!(
-                "the message to topic {} is too large: {bytes} bytes; the client sends at most {} (raise the property \
-                 `message.max.bytes` of the output), the broker takes what `max.message.bytes` of the topic says",
-                lot.topic,
-                self.cluster.setting("message.max.bytes")
-            )
-        } else {
-            count(&counters.refused, 1);
-            format!("the broker refuses the message to topic {} ({bytes} bytes) for what it is: {code}", lot.topic)
-        };
-        let letter = lot.letter(slip.row as usize, reason);
-        self.refused.push(Refused { letter, lot: lot.clone() });
+        self.refused.push(refuse(&self.cluster, &self.report, slip, code, bytes));
     }
 
     /// A producer whose sequence is broken for good is replaced; what it held is sent by the new one.
@@ -261,15 +143,43 @@ impl KafkaOutputs {
     }
 }
 
-/// Whether a broker refuses a message for what it is, so that sending it again changes nothing.
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::MessageSizeTooLarge
-            | Code::InvalidMessageSize
-            | Code::InvalidTimestamp
-            | Code::InvalidRecord
-            | Code::PolicyViolation
-    )
+impl Outlet for KafkaOutputs {
+    fn is(&self, cluster: &Cluster) -> bool {
+        self.cluster == *cluster
+    }
+
+    fn marks(&mut self) -> Option<&mut Marks> {
+        self.queue.marks.as_mut()
+    }
+
+    fn marks_by_itself(&self) -> bool {
+        false
+    }
+
+    fn add(&mut self, lot: Arc<Lot>, rows: Vec<u32>) {
+        self.queue.add(lot, rows);
+    }
+
+    fn handed_over(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn done(&self) -> bool {
+        let flying = |channel: &Channel<Slip>| channel.in_flight() > 0;
+        self.handed_over() && !flying(&self.main) && !self.single.as_ref().is_some_and(flying)
+    }
+
+    fn work(&mut self, wait: Duration, _hurry: bool) -> Result<Vec<Refused>, Fault> {
+        self.main.poll(wait);
+        if let Some(single) = &self.single {
+            single.poll(Duration::ZERO);
+        }
+        self.take_in();
+        self.replace_broken()?;
+        if self.until.is_none_or(|until| Instant::now() >= until) {
+            self.until = None;
+            self.hand_over()?;
+        }
+        Ok(std::mem::take(&mut self.refused))
+    }
 }

@@ -30,7 +30,12 @@ impl TopicLetters {
     /// # Errors
     /// When a property is none that the Kafka client takes.
     pub fn open(component: &str, brokers: &str, topic: &str, properties: &BTreeMap<String, String>) -> Result<Self, Fault> {
-        let cluster = Cluster { component: component.to_owned(), brokers: brokers.to_owned(), properties: properties.clone() };
+        let cluster = Cluster {
+            component: component.to_owned(),
+            brokers: brokers.to_owned(),
+            properties: properties.clone(),
+            transactional_id: None,
+        };
         let channel = Mutex::new(Self::channel(&cluster)?);
         Ok(Self { cluster, topic: topic.to_owned(), patience: PATIENCE, channel })
     }

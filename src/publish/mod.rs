@@ -9,21 +9,28 @@
 //!
 //! **Invariant:** a batch is acknowledged when every message of it is confirmed by the broker, in a sealed file, or a stored
 //! dead letter; never before. A broker that is away is waited for, whatever it takes.
-//! **Invariant:** at least once. After a crash or a rebuild messages may come twice, told by their headers.
+//! **Invariant:** at least once; where the source is Kafka, what is below an output's mark (`marks.rs`) is not sent again, so that
+//! what comes twice after a crash, told by its headers, is what was sent since the last mark. Outputs with transactions commit
+//! messages and marks together: readers of what is committed see each once.
 
 mod channel;
 mod condition;
 mod edition;
 mod files;
 mod ids;
+mod instance;
 mod kafka;
 mod letters;
 mod lot;
+mod marks;
+mod outlet;
 mod output;
+mod queue;
 mod receipt;
 mod report;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,7 +42,7 @@ pub use report::{OutputReport, PublishReport, ReportHandle};
 
 use arrow_schema::{FieldRef, Schema};
 
-use crate::alert::{Decoded, Fault, LetterBox, Sink};
+use crate::alert::{Decoded, Fault, LetterBox, Sink, Span, Token, TopicPartition};
 use crate::avro::Wanted;
 use crate::config::{Publish, PublishFormat, PublishTarget};
 use crate::filter::FilterError;
@@ -44,16 +51,22 @@ use channel::Cluster;
 use edition::{Editions, Frame};
 use files::FileTopic;
 use ids::SchemaIds;
-use kafka::{KafkaOutputs, Refused};
+use kafka::KafkaOutputs;
 use lot::Lot;
+use marks::Marks;
+use outlet::Outlet;
 use output::{Annotations, Output, Target};
+use queue::Refused;
 use receipt::Receipt;
 use report::count;
+use transaction::Transactions;
 
 /// How long taking a batch waits for room in the queues of the clusters, before the batch is kept and worked off by ticks.
 const ROOM: Duration = Duration::from_millis(200);
 /// How long one call of [`Sink::seal`] waits for the brokers. It is called again until the ledger is settled.
 const FLUSH: Duration = Duration::from_millis(500);
+/// How often marks are made where they are not made in transactions: what was sent since may come twice after a crash.
+const MARK_EVERY: Duration = Duration::from_millis(500);
 /// How long one look at the delivery reports lasts while waiting.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -90,16 +103,23 @@ pub struct PublishContext {
     pub letters: Arc<dyn LetterBox>,
     /// Counts what is done, also over several generations of the sink.
     pub report: ReportHandle,
+    /// Consumer group of the source, where its offsets tell what was published already: where it is Kafka.
+    pub group: Option<String>,
+    /// Folder of this component, where it keeps what it is called by brokers.
+    pub state: PathBuf,
 }
 
 /// Sends alerts to all outputs of a pipeline.
 pub struct PublishSink {
     context: PublishContext,
     outputs: Vec<Output>,
-    clusters: Vec<KafkaOutputs>,
+    clusters: Vec<Box<dyn Outlet>>,
     editions: Editions,
     ids: HashMap<PathBuf, SchemaIds>,
     report: ReportHandle,
+    /// What came of each partition of the source since it was taken up.
+    stretches: HashMap<TopicPartition, Span>,
+    marked: Instant,
 }
 
 impl PublishSink {
@@ -116,14 +136,24 @@ impl PublishSink {
             editions: Editions::default(),
             ids: HashMap::new(),
             report,
+            stretches: HashMap::new(),
+            marked: Instant::now(),
         };
         for (at, settings) in outputs.iter().enumerate() {
             let target = match &settings.target {
-                PublishTarget::Kafka { brokers, properties } => Target::Kafka(sink.cluster(Cluster {
-                    component: sink.context.component.clone(),
-                    brokers: brokers.clone(),
-                    properties: properties.clone(),
-                })?),
+                PublishTarget::Kafka { brokers, properties, transactions } => {
+                    let cluster = Cluster {
+                        component: sink.context.component.clone(),
+                        brokers: brokers.clone(),
+                        properties: properties.clone(),
+                        transactional_id: if *transactions { Some(sink.transactional_id(brokers)?) } else { None },
+                    };
+                    let cluster = sink.cluster(cluster)?;
+                    if let Some(marks) = sink.clusters[cluster].marks() {
+                        marks.add_output(at, &settings.topic.as_str().into());
+                    }
+                    Target::Kafka(cluster)
+                }
                 PublishTarget::Files { folder } => {
                     let (component, report) = (&sink.context.component, sink.report.clone());
                     Target::Files(Box::new(FileTopic::open(folder, component, &settings.topic, report, at)?))
@@ -144,8 +174,52 @@ impl PublishSink {
         if let Some(at) = self.clusters.iter().position(|c| c.is(&cluster)) {
             return Ok(at);
         }
-        self.clusters.push(KafkaOutputs::open(cluster, self.report.clone())?);
+        let marks = self.context.group.as_deref().map(|group| Marks::new(cluster.clone(), group));
+        self.clusters.push(match cluster.transactional_id {
+            Some(_) => Box::new(Transactions::open(cluster, marks, self.report.clone())?),
+            None => Box::new(KafkaOutputs::open(cluster, marks, self.report.clone())?),
+        });
         Ok(self.clusters.len() - 1)
+    }
+
+    fn transactional_id(&self, brokers: &str) -> Result<String, Fault> {
+        let instance = instance::name(&self.context.state)?;
+        Ok(format!("skysluice-{}-{instance}-{brokers}", self.context.component))
+    }
+
+    /// Tells the clusters how far the partition has come.
+    fn follow(&mut self, batch: &Decoded) {
+        let Token { origin, span, .. } = &batch.token;
+        let stretch = self.stretches.get_mut(&**origin).filter(|stretch| stretch.end == span.start);
+        let jumped = stretch.is_none();
+        match stretch {
+            Some(stretch) => stretch.end = span.end,
+            None => {
+                self.stretches.insert((**origin).clone(), *span);
+            }
+        }
+        let times = batch.parts.iter().flat_map(|part| part.rows.iter().filter_map(|row| row.timestamp));
+        let newest = times.max().unwrap_or(i64::MIN);
+        for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.marks()) {
+            marks.note(origin, newest, jumped);
+        }
+    }
+
+    /// Notes in the clusters what is published.
+    fn mark(&mut self) -> Result<(), Fault> {
+        self.marked = Instant::now();
+        let (ledger, sink) = (&self.context.ledger, self.context.sink);
+        for cluster in self.clusters.iter_mut().filter(|cluster| !cluster.marks_by_itself()) {
+            if let Some(marks) = cluster.marks() {
+                // What lies outside of what came here speaks of another time of the partition.
+                let reached = self.stretches.iter().filter_map(|(origin, stretch)| {
+                    let end = ledger.reached(sink, origin).filter(|end| stretch.start < *end && *end <= stretch.end)?;
+                    Some((origin.clone(), end))
+                });
+                marks.commit(reached)?;
+            }
+        }
+        Ok(())
     }
 
     fn dispatch(&mut self, batch: &Arc<Decoded>, part: usize, receipt: &Arc<Receipt>) -> Result<(), Fault> {
@@ -224,16 +298,16 @@ impl PublishSink {
     }
 
     /// Works on all clusters until `enough` holds for each, or the time is up.
-    fn drive(&mut self, enough: fn(&KafkaOutputs) -> bool, limit: Duration) -> Result<(), Fault> {
+    fn drive(&mut self, enough: fn(&dyn Outlet) -> bool, limit: Duration, hurry: bool) -> Result<(), Fault> {
         let end = Instant::now() + limit;
         let mut wait = Duration::ZERO;
         loop {
             let mut refused = Vec::new();
             for cluster in &mut self.clusters {
-                refused.extend(cluster.work(wait)?);
+                refused.extend(cluster.work(wait, hurry)?);
             }
             self.bury(refused)?;
-            if self.clusters.iter().all(enough) || Instant::now() >= end {
+            if self.clusters.iter().all(|cluster| enough(&**cluster)) || Instant::now() >= end {
                 return Ok(());
             }
             wait = LOOK;
@@ -253,13 +327,14 @@ impl PublishSink {
 
 impl Sink for PublishSink {
     fn accept(&mut self, batch: &Decoded) -> Result<(), Fault> {
+        self.follow(batch);
         let batch = Arc::new(batch.clone());
         let receipt = Receipt::new(batch.token.clone(), self.context.sink, self.context.ledger.clone());
         for part in 0..batch.parts.len() {
             self.dispatch(&batch, part, &receipt)?;
         }
         receipt.settle(1);
-        self.drive(KafkaOutputs::handed_over, ROOM)
+        self.drive(|outlet| outlet.handed_over(), ROOM, false)
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Fault> {
@@ -268,11 +343,14 @@ impl Sink for PublishSink {
                 files.tick(now)?;
             }
         }
-        self.drive(KafkaOutputs::handed_over, Duration::ZERO)
+        if now.saturating_duration_since(self.marked) >= MARK_EVERY {
+            self.mark()?;
+        }
+        self.drive(|outlet| outlet.handed_over(), Duration::ZERO, false)
     }
 
     fn is_waiting(&self) -> bool {
-        !self.clusters.iter().all(KafkaOutputs::done)
+        !self.clusters.iter().all(|cluster| cluster.done())
     }
 
     fn seal(&mut self) -> Result<(), Fault> {
@@ -281,6 +359,12 @@ impl Sink for PublishSink {
                 files.seal()?;
             }
         }
-        self.drive(KafkaOutputs::done, FLUSH)
+        self.drive(|outlet| outlet.done(), FLUSH, true)?;
+        self.mark()?;
+        // One that is not heard of now is made again with the next batch, or not at all: then more comes twice.
+        self.clusters.iter_mut().filter_map(|cluster| cluster.marks()).for_each(|marks| {
+            marks.settle(FLUSH);
+        });
+        Ok(())
     }
 }

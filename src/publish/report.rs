@@ -23,6 +23,8 @@ pub struct OutputReport {
     pub unfit: u64,
     /// Deliveries that failed and were tried again.
     pub errors: u64,
+    /// Alerts that were read again and are not sent again: the cluster has them from before.
+    pub before: u64,
 }
 
 /// What became of all outputs, in the order of the configuration.
@@ -47,6 +49,7 @@ pub(super) struct Counters {
     pub(super) refused: AtomicU64,
     pub(super) unfit: AtomicU64,
     pub(super) errors: AtomicU64,
+    pub(super) before: AtomicU64,
 }
 
 /// Adds to a counter.
@@ -77,6 +80,7 @@ impl ReportHandle {
             refused: read(&c.refused),
             unfit: read(&c.unfit),
             errors: read(&c.errors),
+            before: read(&c.before),
         });
         PublishReport { outputs: outputs.collect() }
     }

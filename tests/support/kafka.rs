@@ -169,6 +169,15 @@ impl Kafka {
         });
     }
 
+    /// Adds partitions to a topic, so that it has this many.
+    pub fn grow(&self, name: &str, partitions: usize) {
+        let admin: AdminClient<_> = self.client().create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let more = rdkafka::admin::NewPartitions::new(name, partitions);
+        let results = runtime.block_on(admin.create_partitions([&more], &AdminOptions::new())).unwrap();
+        assert!(results.iter().all(Result::is_ok), "topic {name}: {results:?}");
+    }
+
     /// Creates a topic of a name that no other test has.
     pub fn topic(&self, prefix: &str, partitions: i32) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(0);

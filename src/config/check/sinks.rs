@@ -172,6 +172,10 @@ impl Checker<'_> {
                 let help = "keep `brokers` for Kafka or `files` for a folder";
                 self.problem(brokers.place, "an output goes to Kafka or to files, not to both", help);
             }
+            if let Some(wrong) = raw.transactions.as_ref().filter(|wanted| wanted.value) {
+                let help = "remove `transactions`, or send to Kafka";
+                self.problem(wrong.place, "files have no transactions: a file is whole or not there", help);
+            }
             self.claims.folder(component, Folder::Output, &folder, files.place);
             self.claims.output(component, Target::Folder(folder.clone()), &raw.topic.value, raw.topic.place);
             return Some(PublishTarget::Files { folder });
@@ -180,7 +184,30 @@ impl Checker<'_> {
         let (brokers, properties) = self.cluster(raw.brokers.as_ref(), own, source, raw.topic.place)?;
         let cluster = cluster(&brokers);
         self.claims.output(component, Target::Cluster(cluster), &raw.topic.value, raw.topic.place);
-        Some(PublishTarget::Kafka { brokers, properties })
+        let transactions = self.transactions(raw, source, &properties);
+        Some(PublishTarget::Kafka { brokers, properties, transactions })
+    }
+
+    /// Whether the output has transactions, and that nothing stands against them.
+    fn transactions(&mut self, raw: &raw::Publish, source: Option<&Source>, properties: &BTreeMap<String, String>) -> bool {
+        let Some(wanted) = raw.transactions.as_ref().filter(|wanted| wanted.value) else { return false };
+        if !matches!(source, None | Some(Source::Kafka(_))) {
+            let help = "read from Kafka, or remove `transactions`";
+            self.problem(wanted.place, "transactions need a source whose offsets say what was published: Kafka", help);
+        }
+        // Transactions are made of these; the client library takes nothing else.
+        let needed = [("enable.idempotence", "true"), ("acks", "all"), ("request.required.acks", "all")];
+        for (key, value) in needed {
+            if properties.get(key).is_some_and(|given| given != value && !(value == "all" && given == "-1")) {
+                let help = format!("remove `{key}` or `transactions`");
+                self.problem(wanted.place, format!("transactions need `{key}: {value}`"), help);
+            }
+        }
+        if properties.contains_key("transactional.id") {
+            let help = "remove the property: the id follows from component and data folder";
+            self.problem(wanted.place, "`transactional.id` is given, and transactions choose their own", help);
+        }
+        true
     }
 
     /// The brokers of a producer: its own, or the source's with what is needed to talk to them.

@@ -151,6 +151,8 @@ pub enum PublishTarget {
         brokers: String,
         /// Further librdkafka properties.
         properties: BTreeMap<String, String>,
+        /// Whether messages and marks of how far the source is published become visible together.
+        transactions: bool,
     },
     /// Avro object container files in a folder, one folder per topic.
     Files {
@@ -162,9 +164,12 @@ pub enum PublishTarget {
 impl fmt::Debug for PublishTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kafka { brokers, properties } => {
-                f.debug_struct("Kafka").field("brokers", brokers).field("properties", &Hidden(properties)).finish()
-            }
+            Self::Kafka { brokers, properties, transactions } => f
+                .debug_struct("Kafka")
+                .field("brokers", brokers)
+                .field("properties", &Hidden(properties))
+                .field("transactions", transactions)
+                .finish(),
             Self::Files { folder } => f.debug_struct("Files").field("folder", folder).finish(),
         }
     }

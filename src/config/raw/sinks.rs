@@ -227,6 +227,11 @@ pub struct Publish {
     /// Folder of schemas for `confluent`: ids are given out from 1 and each schema kept as `ID.avsc`, so that an id means the
     /// same for ever. Default: `NAME/schemas` in `service.data`.
     pub schemas: Option<At<String>>,
+    /// Sends in transactions, each with the note of how far the source is published: after a crash, too, readers with
+    /// `isolation.level: read_committed` see each alert once. They see it when its transaction ends, about a tenth of a second
+    /// later. The source must be Kafka, and the topic needs at least as many partitions as it. The default sends a few alerts again after a crash, told by their headers.
+    #[schemars(extend("default" = false))]
+    pub transactions: Option<At<bool>>,
     /// Further properties of librdkafka's producer, written as those of the source. Default: none.
     #[serde(default)]
     #[schemars(extend("default" = {}))]

@@ -5,8 +5,10 @@
 mod files;
 mod kafka;
 mod letters;
+mod once;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use apache_avro::Schema;
@@ -146,11 +148,23 @@ struct House {
 
 impl House {
     fn open(outputs: &[Publish]) -> House {
+        House::with_group(outputs, None, Path::new("/nonexistent"))
+    }
+
+    /// A house whose source is Kafka, read by a group.
+    fn with_group(outputs: &[Publish], group: Option<&str>, state: &Path) -> House {
         let (ledger, letters) = (Ledger::default(), Arc::new(Letters::default()));
         ledger.start_generation(1, &[SINK]);
         let report = ReportHandle::new(outputs);
-        let context =
-            PublishContext { component: "test".into(), sink: SINK, ledger: ledger.clone(), letters: letters.clone(), report };
+        let context = PublishContext {
+            component: "test".into(),
+            sink: SINK,
+            ledger: ledger.clone(),
+            letters: letters.clone(),
+            report,
+            group: group.map(str::to_owned),
+            state: state.to_owned(),
+        };
         House { sink: PublishSink::open(outputs, context).unwrap(), ledger, letters }
     }
 
@@ -181,7 +195,7 @@ impl House {
 
 fn to_kafka(topic: &str, brokers: &str, format: PublishFormat, properties: &[(&str, &str)]) -> Publish {
     let properties: BTreeMap<_, _> = properties.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    let target = PublishTarget::Kafka { brokers: brokers.to_owned(), properties };
+    let target = PublishTarget::Kafka { brokers: brokers.to_owned(), properties, transactions: false };
     Publish { topic: topic.into(), target, condition: None, format }
 }
 

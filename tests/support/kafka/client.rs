@@ -158,6 +158,35 @@ impl Kafka {
     }
 }
 
+impl Kafka {
+    /// What readers of a topic see who take only what is committed (or, where not asked, also what never was), to its end.
+    pub fn read_to_end<T>(&self, topic: &str, committed: bool, pick: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
+        let mut config = self.client();
+        config.set("group.id", "test-reader").set("enable.auto.commit", "false").set("fetch.message.max.bytes", "16777216");
+        config.set("enable.partition.eof", "true");
+        config.set("isolation.level", if committed { "read_committed" } else { "read_uncommitted" });
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut list = TopicPartitionList::new();
+        let partitions = self.ends(topic).len();
+        for p in 0..partitions {
+            list.add_partition_offset(topic, i32::try_from(p).unwrap(), Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let (mut found, mut ended) = (Vec::new(), std::collections::HashSet::new());
+        let end = Instant::now() + Duration::from_secs(120);
+        while ended.len() < partitions {
+            assert!(Instant::now() < end, "{} of {partitions} partitions of {topic} could not be read to the end", ended.len());
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => found.push(pick(&message)),
+                Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
+                Some(Err(error)) => panic!("reading {topic}: {error}"),
+                None => {}
+            }
+        }
+        found
+    }
+}
+
 /// Headers of a message; one without a value is empty.
 pub fn headers(message: &BorrowedMessage<'_>) -> HashMap<String, Vec<u8>> {
     let Some(headers) = message.headers() else { return HashMap::new() };
