@@ -18,7 +18,7 @@ use crate::alert::{
     AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Sink, Span, Token, TopicPartition,
     Transform,
 };
-use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Editions, Means};
+use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Editions, Means, PatientSink};
 pub use crate::archive::{
     ColumnError, Counts as ArchiveCounts, Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify,
 };
@@ -286,11 +286,11 @@ impl Pipeline {
             };
             let wanted = archive::wanted(&archive.columns, &self.config.survey);
             let means = Means { pool: self.pool.clone(), way, cutouts: archive.cutouts, wanted };
-            sinks.push(("archive", ARCHIVE, Box::new(ArchiveSink::open(archive, means, context)?)));
+            sinks.push(("archive", ARCHIVE, Box::new(PatientSink::new(ArchiveSink::open(archive, means, context)?))));
         }
         if let Some(backup) = backup {
             let context = keeps(BACKUP, for_backup, &self.backed_up);
-            sinks.push(("backup", BACKUP, Box::new(BackupSink::open(&backup.files, backup.codec, context)?)));
+            sinks.push(("backup", BACKUP, Box::new(PatientSink::new(BackupSink::open(&backup.files, backup.codec, context)?))));
         }
         if !self.config.publish.is_empty() {
             let context = PublishContext {

@@ -1,13 +1,10 @@
-//! The root of the archive and the staging folder: created, checked, watched for space.
+//! The root of the archive and the staging folder: created and checked.
 
 use std::path::{Path, PathBuf};
 
 use crate::alert::Fault;
 use crate::config;
 use crate::durable;
-
-/// Bytes that must be free before a file is begun, so that a full disk is met here and not by its neighbours.
-const FREE_FLOOR: u64 = 64 << 20;
 
 /// Creates and checks the folders; resolves their paths in `config`. Says the staging folder of the component.
 pub(super) fn prepare(config: &mut config::Archive, component: &str) -> Result<PathBuf, Fault> {
@@ -43,7 +40,6 @@ pub(super) fn prepare(config: &mut config::Archive, component: &str) -> Result<P
     }
     durable::check_writable(&config.root)?;
     durable::check_writable(&staging)?;
-    check_space(&staging)?;
     Ok(staging)
 }
 
@@ -53,18 +49,6 @@ fn outside(root: &Path, staging: &Path) -> Result<(), Fault> {
             "the staging folder {} lies inside the archive {}, where readers would meet unfinished files; choose one beside it",
             staging.display(),
             root.display(),
-        )));
-    }
-    Ok(())
-}
-
-/// Fails when too little is free to begin a file.
-pub(super) fn check_space(folder: &Path) -> Result<(), Fault> {
-    let free = durable::free_bytes(folder)?;
-    if free < FREE_FLOOR {
-        return Err(Fault::environment(format!(
-            "only {free} bytes are free on the file system of {}, {FREE_FLOOR} are needed to begin a file; free space there, then it goes on by itself",
-            folder.display(),
         )));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -91,6 +91,8 @@ pub struct Counts {
     pub skipped: AtomicU64,
     /// Rows without a usable time, written to the quarantine.
     pub quarantined: AtomicU64,
+    /// How often writing has waited for room on the disk.
+    pub pauses: AtomicU64,
 }
 
 /// Writes alerts to Parquet.
@@ -160,7 +162,7 @@ impl<F: Format> HourlySink<F> {
     ///
     /// # Errors
     /// When staging lies inside the root or on another file system (a defect of the configuration), when a folder can't be
-    /// written, space is low, or another process works in the same staging folder (the world's fault, worth a retry).
+    /// written, or another process works in the same staging folder (the world's fault, worth a retry).
     pub fn open(config: &config::Archive, settings: F::Settings, context: ArchiveContext) -> Result<Self, Fault> {
         let mut config = config.clone();
         let component = name_part(&context.component, 64);
@@ -194,6 +196,11 @@ impl<F: Format> HourlySink<F> {
     #[must_use]
     pub fn counts(&self) -> Arc<Counts> {
         self.context.counts.clone()
+    }
+
+    /// The folder of unfinished files.
+    pub(super) fn staging(&self) -> &Path {
+        &self.staging
     }
 
     fn guard(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
@@ -373,7 +380,7 @@ impl<F: Format> HourlySink<F> {
         if self.open.len() >= OPEN {
             self.seal_idle(|_| true)?;
         }
-        folders::check_space(&self.staging)
+        Ok(())
     }
 
     /// Keeps files in their size and memory in its bound.
@@ -383,12 +390,9 @@ impl<F: Format> HourlySink<F> {
         while self.memory() > self.context.memory {
             let Some((key, largest)) = self.open.iter().max_by_key(|(_, file)| file.writer.memory()) else { break };
             let (key, before) = (*key, largest.writer.memory());
-            if !largest.writer.on_disk() {
-                folders::check_space(&self.staging)?;
-                if self.on_disk() >= ON_DISK {
-                    self.seal_idle(|file| file.writer.on_disk())?;
-                    continue;
-                }
+            if !largest.writer.on_disk() && self.on_disk() >= ON_DISK {
+                self.seal_idle(|file| file.writer.on_disk())?;
+                continue;
             }
             let Some(largest) = self.open.get_mut(&key) else { break };
             largest.writer.flush()?;
@@ -425,9 +429,6 @@ impl<F: Format> HourlySink<F> {
 
     fn seal_one(&mut self, key: (Hour, u64)) -> Result<(), Fault> {
         let Some(OpenFile { writer, contents }) = self.open.remove(&key) else { return Ok(()) };
-        if !writer.on_disk() {
-            folders::check_space(&self.staging)?;
-        }
         let (hour, fingerprint) = key;
         let ranges = contents.ranges();
         let staged = writer.finish(&ranges)?;

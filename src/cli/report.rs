@@ -152,6 +152,7 @@ fn kept(counts: &ArchiveCounts) -> String {
     for (number, what) in [
         (counts.skipped.load(Relaxed), "were there already"),
         (counts.quarantined.load(Relaxed), "in quarantine, without a usable time"),
+        (counts.pauses.load(Relaxed), "pauses while the disk was full"),
     ] {
         if number > 0 {
             text += &format!("; {number} {what}");
@@ -223,7 +224,7 @@ fn component(c: &Summary) -> Value {
     let archived = |of: fn(&ArchiveCounts) -> &AtomicU64| c.archived.as_ref().map_or(0, |counts| of(counts).load(Relaxed));
     let backup = c.backed_up.as_ref().map(|b| {
         json!({ "files": b.files.load(Relaxed), "bytes": b.bytes.load(Relaxed), "rows": b.rows.load(Relaxed),
-            "skipped": b.skipped.load(Relaxed), "quarantined": b.quarantined.load(Relaxed) })
+            "skipped": b.skipped.load(Relaxed), "quarantined": b.quarantined.load(Relaxed), "pauses": b.pauses.load(Relaxed) })
     });
     let latency: serde_json::Map<String, Value> = c
         .latency
@@ -237,6 +238,7 @@ fn component(c: &Summary) -> Value {
         "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
         "files": archived(|c| &c.files), "bytes": archived(|c| &c.bytes), "quarantined": archived(|c| &c.quarantined),
+        "pauses": archived(|c| &c.pauses),
         "backup": backup,
         "published": published, "steps": steps, "partitions": partitions,
         "latency_ms": latency,

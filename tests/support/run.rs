@@ -116,13 +116,20 @@ impl Run {
     /// Starts `skysluice run` with a configuration (JSON is YAML) in the folder of the test. Runs of one name share their
     /// log file. `faults` is the value of `SKYSLUICE_FAULTS`.
     pub fn start(scratch: &Scratch, name: &str, configuration: &Value, faults: Option<&str>) -> Run {
+        Run::start_by(scratch, name, configuration, faults, &[])
+    }
+
+    /// As [`Run::start`], by a command that becomes the program it is given as its last arguments.
+    pub fn start_by(scratch: &Scratch, name: &str, configuration: &Value, faults: Option<&str>, by: &[&str]) -> Run {
         let text = serde_json::to_string_pretty(configuration).unwrap();
         let file = scratch.write(&format!("{name}.yaml"), text);
         let report = scratch.join(format!("{name}.report.json"));
         let _ = std::fs::remove_file(&report);
-        let program = Path::new(env!("CARGO_BIN_EXE_skysluice"));
-        let process = scratch.spawn(name, program, |command| {
-            command.arg("run").arg(file).arg("--report").arg(&report).current_dir(scratch.path());
+        let program = env!("CARGO_BIN_EXE_skysluice");
+        let mut words = by.iter().copied().chain([program]);
+        let first = Path::new(words.next().unwrap_or(program));
+        let process = scratch.spawn(name, first, |command| {
+            command.args(words).arg("run").arg(file).arg("--report").arg(&report).current_dir(scratch.path());
             command.env("RUST_BACKTRACE", "0");
             if let Some(faults) = faults {
                 command.env("SKYSLUICE_FAULTS", faults);

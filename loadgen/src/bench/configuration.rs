@@ -73,6 +73,8 @@ pub(crate) enum Output {
         brokers: String,
         /// Topic.
         topic: String,
+        /// Whether messages are sent in transactions.
+        transactions: bool,
     },
 }
 
@@ -107,7 +109,9 @@ pub(crate) fn write(origin: &Origin, plan: &Plan, folder: &Path) -> Value {
     let publish = match &plan.publish {
         None => json!([]),
         Some(Output::Files) => json!([{ "topic": "bench", "format": "container", "files": folder.join("published") }]),
-        Some(Output::Topic { brokers, topic }) => json!([{ "topic": topic, "format": "container", "brokers": brokers }]),
+        Some(Output::Topic { brokers, topic, transactions }) => {
+            json!([{ "topic": topic, "format": "container", "brokers": brokers, "transactions": transactions }])
+        }
     };
     let mut service = json!({ "data": folder.join("data") });
     if let Some(threads) = plan.threads {
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn steps_and_outputs_are_those_of_the_plan() {
         let catalogue = PathBuf::from("/c.csv");
-        let publish = Some(Output::Topic { brokers: "b:1".to_owned(), topic: "out".to_owned() });
+        let publish = Some(Output::Topic { brokers: "b:1".to_owned(), topic: "out".to_owned(), transactions: true });
         let cuts = vec!["candidate.rb >= 0.55".to_owned()];
         let plan = Plan { cuts, catalogues: vec![catalogue.clone(), catalogue], publish, threads: Some(2), ..plan() };
         let all = write(&Origin::Files("/p".into()), &plan, Path::new("/data"));
@@ -202,7 +206,8 @@ mod tests {
         assert_eq!(component["steps"][0], json!({ "cut": { "where": "candidate.rb >= 0.55" } }));
         let catalogues = json!([{ "catalog": "/c.csv", "id": "catalogue1" }, { "catalog": "/c.csv", "id": "catalogue2" }]);
         assert_eq!(component["steps"][1], json!({ "crossmatch": { "radius": "1.5 arcsec", "catalogs": catalogues } }));
-        assert_eq!(component["publish"][0]["brokers"], "b:1");
+        let out = json!([{ "topic": "out", "format": "container", "brokers": "b:1", "transactions": true }]);
+        assert_eq!(component["publish"], out);
         assert_eq!(all["service"], json!({ "data": "/data/data", "threads": 2 }));
     }
 }

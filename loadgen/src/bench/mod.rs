@@ -83,6 +83,9 @@ pub(crate) struct BenchArgs {
     /// Publishes what passes: `files`, or a topic at --brokers.
     #[arg(long, value_name = "files|TOPIC")]
     publish: Option<String>,
+    /// Publishes in transactions.
+    #[arg(long, requires_all = ["publish", "topic"])]
+    transactions: bool,
     /// Survey profile: a name or a file; that of --kind when absent.
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
@@ -262,7 +265,10 @@ fn plan(args: &BenchArgs) -> Result<Plan, Error> {
     }
     let publish = args.publish.as_ref().map(|publish| match (publish.as_str(), &args.brokers) {
         ("files", _) => Ok(Output::Files),
-        (topic, Some(brokers)) => Ok(Output::Topic { brokers: brokers.clone(), topic: topic.to_owned() }),
+        (topic, Some(brokers)) => {
+            let (brokers, topic) = (brokers.clone(), topic.to_owned());
+            Ok(Output::Topic { brokers, topic, transactions: args.transactions })
+        }
         (topic, None) => Err(Error::NoBrokers { topic: topic.to_owned() }),
     });
     let survey = match (&args.profile, args.packets.kind) {
@@ -300,7 +306,13 @@ fn subject(args: &BenchArgs, plan: &Plan) -> Subject {
         catalogues: own.then_some(plan.catalogues.len() + args.catalogs as usize),
         catalogue_rows: (own && args.catalogs > 0).then_some(args.catalog_rows),
         cuts: own.then_some(plan.cuts.len()),
-        durability: if own { "parquet+fsync" } else { "as configured" },
+        durability: if own && args.transactions {
+            "parquet+fsync, transactions"
+        } else if own {
+            "parquet+fsync"
+        } else {
+            "as configured"
+        },
         count: args.count.unwrap_or(0),
         rate_offered: args.rate,
         generator_us_per_alert: None,

@@ -7,6 +7,7 @@ mod columns;
 mod group;
 mod once;
 mod sealing;
+mod space;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -253,8 +254,8 @@ impl House {
         }
     }
 
-    fn open(&self) -> Result<Box<dyn Kept>, Fault> {
-        let context = ArchiveContext {
+    fn context(&self) -> ArchiveContext {
+        ArchiveContext {
             component: self.component.into(),
             sink: ARCHIVE,
             accounts: true,
@@ -265,7 +266,11 @@ impl House {
             counts: Arc::default(),
             memory: self.memory,
             letters_of: self.letters_of.clone(),
-        };
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Kept>, Fault> {
+        let context = self.context();
         Ok(match self.kind {
             Kind::Parquet => {
                 Box::new(ArchiveSink::open(&self.config, means(choice::wanted(&self.config.columns, &self.survey)), context)?)

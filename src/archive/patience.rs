@@ -1,0 +1,96 @@
+//! A sink that waits while its disk is full: batches are kept, with their share of the byte budget, and taken when there is room
+//! again. The other sinks go on meanwhile, as far as the budget reaches.
+//!
+//! A disk that fills between two looks still gives a fault, which is harmless and dear: what was written is read again.
+//! **Invariant:** batches reach the sink within in the order in which they came.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::format::Format;
+use super::sink::HourlySink;
+use crate::alert::{Decoded, Fault, Sink};
+use crate::durable;
+
+/// Bytes that must be free besides what is gathered in memory, so that a full disk is met here and not by its neighbours.
+const FLOOR: u64 = 64 << 20;
+
+/// What is free on a disk, in bytes.
+pub(super) type Free = Box<dyn FnMut() -> Result<u64, Fault> + Send>;
+
+/// A sink of hourly files, and its patience.
+pub struct PatientSink<F: Format> {
+    within: HourlySink<F>,
+    folder: PathBuf,
+    free: Free,
+    waiting: VecDeque<Decoded>,
+    since: Option<Instant>,
+}
+
+impl<F: Format> PatientSink<F> {
+    /// Waits for room in the file system that the files are written to.
+    pub fn new(within: HourlySink<F>) -> Self {
+        let folder = within.staging().to_owned();
+        let looked_at = folder.clone();
+        Self::asking(within, folder, Box::new(move || Ok(durable::free_bytes(&looked_at)?)))
+    }
+
+    pub(super) fn asking(within: HourlySink<F>, folder: PathBuf, free: Free) -> Self {
+        Self { within, folder, free, waiting: VecDeque::new(), since: None }
+    }
+
+    /// Whether there is room; says when that changes.
+    fn has_room(&mut self) -> Result<bool, Fault> {
+        // Twice as much to go on as to stop, so that it does not do both by turns.
+        let floor = if self.since.is_some() { 2 * FLOOR } else { FLOOR };
+        let needed = self.within.memory() + floor;
+        let free = (self.free)()?;
+        let folder = self.folder.display();
+        match (free >= needed, self.since) {
+            (false, None) => {
+                self.since = Some(Instant::now());
+                self.within.counts().pauses.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(
+                    %folder, free, needed,
+                    "the disk is nearly full: writing pauses and goes on by itself when space is freed there; nothing is lost, \
+                     publishing goes on while there is memory"
+                );
+            }
+            (true, Some(since)) => {
+                self.since = None;
+                let paused_s = since.elapsed().as_secs_f64();
+                tracing::info!(%folder, free, paused_s, "there is space on the disk: writing goes on");
+            }
+            _ => {}
+        }
+        Ok(self.since.is_none())
+    }
+
+    fn go_on(&mut self) -> Result<bool, Fault> {
+        while self.has_room()? {
+            let Some(batch) = self.waiting.pop_front() else { return Ok(true) };
+            self.within.accept(&batch)?;
+        }
+        Ok(false)
+    }
+}
+
+impl<F: Format> Sink for PatientSink<F> {
+    fn accept(&mut self, batch: &Decoded) -> Result<(), Fault> {
+        if self.go_on()? {
+            return self.within.accept(batch);
+        }
+        self.waiting.push_back(batch.clone());
+        Ok(())
+    }
+
+    fn tick(&mut self, now: Instant) -> Result<(), Fault> {
+        if self.go_on()? { self.within.tick(now) } else { Ok(()) }
+    }
+
+    fn seal(&mut self) -> Result<(), Fault> {
+        if self.go_on()? { self.within.seal() } else { Ok(()) }
+    }
+}
