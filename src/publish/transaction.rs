@@ -269,6 +269,8 @@ impl Transactions {
                 Ok(())
             }
             KafkaError::Transaction(why) if !why.is_retriable() => self.replace(&why.string()),
+            // A broker that takes its time; that none answers is said by the client library.
+            _ if code == RDKafkaErrorCode::OperationTimedOut => Ok(()),
             other => {
                 self.back_off(code, &other.to_string());
                 Ok(())
