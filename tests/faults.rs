@@ -1,7 +1,7 @@
-//! Panic, error and hang injected into each stage: the stage or the pipeline recovers, and nothing is missing.
+//! Panic, error, failure, delay and hang injected into each stage: the stage or the pipeline recovers, and nothing is missing.
 //!
 //! `SKYSLUICE_FAULTS=STAGE=KIND@N` strikes once, at the N-th batch of the stage; `STAGE=poison@OFFSET` panics whenever that
-//! offset is in hand.
+//! offset is in hand. `SKYSLUICE_LONG` tries 120 seeds of faults in all stages at once instead of 6.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::kafka::{Kafka, Outgoing};
 use support::python::Python;
+use support::random::Random;
 use support::run::{Report, Run};
 use support::scratch::Scratch;
 use support::{config, oracle, simulator, tail};
@@ -91,6 +92,35 @@ impl Case {
     }
 }
 
+impl Case {
+    /// Every alert is in the archive once, or a dead letter of a stage before or of the archive; and in the output, or a dead letter
+    /// of a stage before or of the output. A defect that strikes a message that is alone makes it one.
+    fn assert_conserved(&self) -> usize {
+        let letters = oracle::letters(&self.python, &config::letters(self.scratch.path(), self.name()));
+        let of = |stages: &[&str]| {
+            let mut found: Vec<(i32, i64)> = letters
+                .iter()
+                .filter(|letter| stages.contains(&letter["stage"].as_str().unwrap()))
+                .map(|letter| (letter["partition"].as_i64().unwrap() as i32, letter["offset"].as_i64().unwrap()))
+                .collect();
+            found.sort_unstable();
+            found.dedup();
+            found
+        };
+        let ends = self.kafka.ends(&self.input);
+        let archive = config::archive(self.scratch.path(), self.name());
+        let unarchived = of(&["decode", "process", "archive"]);
+        oracle::exactly_once_or_dead(&self.python, &self.scratch, &archive, &[(&self.input, ends.clone())], &unarchived);
+        let committed = self.kafka.committed(&self.input, &self.input);
+        assert_eq!(committed, ends.iter().map(|(_, high)| Some(*high)).collect::<Vec<_>>());
+        let (found, unpublished) = (oracle::origins(self.kafka, &self.output), of(&["decode", "process", "publish"]));
+        let all = ends.iter().zip(0..).flat_map(|((low, high), p)| (*low..*high).map(move |o| (p, o)));
+        let missing: Vec<_> = all.filter(|at| !found.contains_key(at) && !unpublished.contains(at)).collect();
+        assert!(missing.is_empty(), "missing in {}: {missing:?}", self.output);
+        found.values().map(|n| n - 1).sum()
+    }
+}
+
 /// Whether one line of the log has all of these words; the program's own word of what it was asked to inject does not count.
 fn says(log: &str, words: &[&str]) -> bool {
     log.lines().filter(|line| !line.contains("on purpose")).any(|line| words.iter().all(|word| line.contains(word)))
@@ -145,6 +175,66 @@ fn a_hang_aborts_the_process_and_the_next_start_finishes() {
         let duplicates = case.assert_complete(&[]);
         let _ = writeln!(std::io::stderr(), "{stage} hang: aborted, started again, {duplicates} messages came again");
     }
+}
+
+/// Each stage has one defect somewhere, fails for reasons of the world now and then, and is late now and then.
+fn faults_of(seed: u64) -> String {
+    let mut random = Random::of(seed);
+    let mut faults = vec![format!("seed={seed}")];
+    for stage in STAGES {
+        let last = if stage == "letters" { 3 } else { 30 };
+        let kind = if random.between(0, 2) == 0 { "panic" } else { "error" };
+        faults.push(format!("{stage}={kind}@{}", random.between(1, last)));
+        if !matches!(stage, "decode" | "process") {
+            faults.push(format!("{stage}=fail~0.00{}", random.between(1, 8)));
+        }
+        faults.push(format!("{stage}=delay~0.05"));
+    }
+    faults.join(",")
+}
+
+/// Seconds from each failure of a generation until partitions are read again, as the log has them.
+fn recoveries(log: &str) -> Vec<f64> {
+    let seconds = |line: &str| {
+        let clock = line.get(11..26)?;
+        let mut parts = clock.split(':').map(|part| part.parse::<f64>().ok());
+        Some(parts.next()?? * 3600.0 + parts.next()?? * 60.0 + parts.next()??)
+    };
+    let (mut failed, mut found) = (None, Vec::new());
+    for line in log.lines() {
+        if line.contains("generation failed") {
+            failed = failed.or(seconds(line));
+        } else if line.contains("partitions assigned")
+            && let (Some(since), Some(now)) = (failed.take(), seconds(line))
+        {
+            found.push((now - since).rem_euclid(86_400.0));
+        }
+    }
+    found
+}
+
+#[test]
+fn whatever_fails_in_all_stages_at_once_nothing_is_lost() {
+    let seeds = if std::env::var_os("SKYSLUICE_LONG").is_some() { 120 } else { 6 };
+    let mut random = Random::new();
+    let (mut all, mut generations, mut again) = (Vec::new(), 0, 0);
+    for number in 0..seeds {
+        let seed = random.between(0, 1 << 32);
+        let Some(case) = Case::new(&format!("any-{number}")) else { return };
+        let faults = faults_of(seed);
+        let (report, log) = case.run(Some(&faults)).finish(Duration::from_secs(180));
+        eprintln!("seed {seed}: {} generations of {faults}", report.generations);
+        again += case.assert_conserved();
+        generations += report.generations;
+        all.extend(recoveries(&log));
+    }
+    all.sort_unstable_by(f64::total_cmp);
+    let (median, worst) = (all[all.len() / 2], all[all.len() - 1]);
+    let _ = writeln!(
+        std::io::stderr(),
+        "{seeds} seeds, {generations} generations: nothing lost, nothing archived twice, {again} messages came again; reading again \
+         after {median:.2} s at the median, {worst:.2} s at most"
+    );
 }
 
 #[test]

@@ -27,7 +27,13 @@ const SIGTERM: i32 = 15;
 fn stop(run: Run) {
     run.terminate();
     let ended = run.wait(Duration::from_secs(60));
-    assert!(ended.code == Some(0) || ended.signal == Some(SIGTERM), "{:?} {:?}: {}", ended.code, ended.signal, tail(&ended.log, 40));
+    assert!(
+        ended.code == Some(0) || ended.signal == Some(SIGTERM),
+        "{:?} {:?}: {}",
+        ended.code,
+        ended.signal,
+        tail(&ended.log, 40)
+    );
     ended.report.iter().for_each(Report::assert_balanced);
 }
 

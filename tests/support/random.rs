@@ -15,6 +15,11 @@ impl Random {
         Self(seed)
     }
 
+    /// From a seed.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
