@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 
+use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
+
 use super::error::FrameError;
 
 /// A block may grow to this many times its compressed size.
@@ -114,8 +116,16 @@ impl Codec {
                 out.extend_from_slice(block);
                 Ok(())
             }
-            // Some writers leave a part of zlib's checksum behind the block: what is left over is no error here.
-            Codec::Deflate => read(&mut flate2::bufread::DeflateDecoder::new(block), out),
+            // Some writers leave a part of zlib's checksum behind the block: what is left over is no error here. Not by flate2: what
+            // points back to before the block it takes for zeros.
+            Codec::Deflate => match decompress_to_vec_with_limit(block, usize::try_from(limit).unwrap_or(usize::MAX)) {
+                Ok(plain) => {
+                    out.extend_from_slice(&plain);
+                    Ok(())
+                }
+                Err(error) if error.status == TINFLStatus::HasMoreOutput => Err(bomb()),
+                Err(error) => Err(broken(error.to_string())),
+            },
             Codec::Bzip2 => {
                 let mut decoder = bzip2::bufread::BzDecoder::new(block);
                 read(&mut decoder, out)?;
@@ -154,6 +164,14 @@ impl Codec {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_deflated_block_that_points_to_before_its_beginning_is_broken() {
+        // Three bytes from one back, as the first of the block (fixed codes; RFC 1951, 3.2.6).
+        let mut out = Vec::new();
+        let error = Codec::Deflate.decompress(&[3, 2, 0], 1 << 20, &mut out).unwrap_err();
+        assert!(matches!(error, FrameError::Decompress { codec: "deflate", .. }) && out.is_empty(), "{error}: {out:?}");
+    }
 
     #[test]
     fn what_is_compressed_comes_back() {

@@ -67,6 +67,8 @@ const ROOM: Duration = Duration::from_millis(200);
 const FLUSH: Duration = Duration::from_millis(500);
 /// How often marks are made where they are not made in transactions: what was sent since may come twice after a crash.
 const MARK_EVERY: Duration = Duration::from_millis(500);
+/// How long the last marks may take.
+const LAST_MARK: Duration = Duration::from_millis(200);
 /// How long one look at the delivery reports lasts while waiting.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -366,5 +368,18 @@ impl Sink for PublishSink {
             marks.settle(FLUSH);
         });
         Ok(())
+    }
+}
+
+/// A sink that goes because of someone else's fault still says what it has published, so that the next begins there.
+impl Drop for PublishSink {
+    fn drop(&mut self) {
+        // What was confirmed meanwhile. Failures are those of the sink that comes, which sends again what is not noted.
+        let confirmed = self.drive(|_| true, Duration::ZERO, false).and_then(|()| self.mark());
+        if confirmed.is_ok() {
+            for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.marks()) {
+                marks.settle(LAST_MARK);
+            }
+        }
     }
 }
