@@ -196,6 +196,8 @@ pub enum Start {
     Earliest,
     /// Only what comes from now on.
     Latest,
+    /// The first message with a timestamp as late as this, milliseconds since 1970, UTC; the end of the log where there is none.
+    At(i64),
 }
 
 /// A folder of packets, or files by a glob pattern.

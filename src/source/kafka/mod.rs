@@ -12,6 +12,7 @@ mod newest;
 mod partition;
 mod rebalance;
 mod settings;
+mod starts;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
