@@ -38,8 +38,10 @@ use crate::source::{self, SourceContext};
 pub use crate::source::{NewestError, newest};
 
 mod letters;
+mod replay;
 
-pub use letters::{Doomed, Found, LetterStore, Requeued, requeue};
+pub use letters::{Doomed, Found, LetterStore, Requeued, requeue, requeue_name};
+pub use replay::{Range, replay, replay_name};
 
 const ARCHIVE: SinkId = SinkId(0);
 const PUBLISH: SinkId = SinkId(1);
@@ -111,7 +113,9 @@ pub struct Summary {
     /// The sums.
     pub totals: Totals,
     /// The sums by partition.
-    pub partitions: BTreeMap<crate::alert::TopicPartition, Totals>,
+    pub partitions: BTreeMap<TopicPartition, Totals>,
+    /// Offsets of messages that the broker no longer kept when they were to be read, by partition.
+    pub expired: BTreeMap<TopicPartition, Vec<Span>>,
     /// What the steps did.
     pub steps: ChainReport,
     /// What was published.
@@ -236,6 +240,7 @@ impl Pipeline {
             held,
             totals: ledger.totals(),
             partitions: ledger.partitions(),
+            expired: ledger.expired(),
             steps: self.chain.report(),
             published: self.published.report(),
             archived: self.config.archive.as_ref().map(|_| self.archived.clone()),
@@ -269,9 +274,13 @@ impl Pipeline {
             },
             memory,
             counts: counts.clone(),
-            letters_of: match &self.config.source {
-                config::Source::Letters(letters) => Some(letters.component.clone()),
-                _ => None,
+            beside: match &self.config.source {
+                config::Source::Letters(letters) => vec![letters.component.clone(), replay_name(&letters.component)],
+                config::Source::Kafka(kafka) => match &kafka.replay {
+                    Some(replay) => vec![replay.of.clone(), requeue_name(&replay.of)],
+                    None => Vec::new(),
+                },
+                _ => Vec::new(),
             },
         };
         // A backup needs less: it has no columns, only bytes.

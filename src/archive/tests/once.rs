@@ -131,7 +131,7 @@ fn a_torn_file_in_the_archive_is_named_and_not_passed_over() {
 /// The same archive, with dead letters of it that are processed again.
 fn of_letters(mut house: House) -> House {
     house.sink = None;
-    (house.component, house.letters_of) = ("ztf-requeue", Some("ztf".into()));
+    (house.component, house.beside) = ("ztf-requeue", vec!["ztf".into(), "ztf-replay".into()]);
     house
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, read};
 use crate::config::at::{At, Place};
-use crate::config::checked::{FilesSource, Framing, KafkaSource, PacketKind, SimulatorSource, Source, Start};
+use crate::config::checked::{Expired, FilesSource, Framing, KafkaSource, PacketKind, SimulatorSource, Source, Start};
 use crate::config::moment::moment;
 use crate::config::raw;
 
@@ -64,7 +64,12 @@ impl Checker<'_> {
             topics,
             group,
             start: self.start(raw.start.as_ref()),
+            expired: match raw.expired {
+                None | Some(raw::Expired::Continue) => Expired::Continue,
+                Some(raw::Expired::Stop) => Expired::Stop,
+            },
             until_end: raw.until_end.unwrap_or(false),
+            replay: None,
             properties,
         })
     }

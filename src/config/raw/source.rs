@@ -38,6 +38,12 @@ pub struct Kafka {
     /// log where there is none). A date alone is its midnight, UTC. The default loses nothing that the brokers still have.
     #[schemars(extend("default" = "earliest"))]
     pub start: Option<At<Begin>>,
+    /// What to do when the broker no longer keeps messages that were to be read, since retention has overtaken the reader: `continue`
+    /// with the oldest message kept, or `stop` with exit code 65 and nothing behind the gap read or committed. Either way the
+    /// exact ranges are in the log, in the report and in `gaps.jsonl` in the component's folder of `service.data`. The default
+    /// keeps the stream going.
+    #[schemars(extend("default" = "continue"))]
+    pub expired: Option<Expired>,
     /// Ends the run when each partition has been read up to where it ended at the start, for runs over past nights. The
     /// default is what a service does.
     #[schemars(extend("default" = false))]
@@ -68,6 +74,16 @@ impl JsonSchema for Begin {
         let pattern = r"^(earliest|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]+([Zz]|[+-][0-9:]+))?)$";
         json_schema!({ "type": "string", "quantity": "`earliest`, `latest` or a time", "pattern": pattern })
     }
+}
+
+/// What to do when messages are gone before they were read.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Expired {
+    /// Reading goes on with the oldest message kept.
+    Continue,
+    /// The component ends.
+    Stop,
 }
 
 /// A folder of packets.

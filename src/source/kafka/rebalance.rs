@@ -99,6 +99,18 @@ impl Kafka {
                     None => Offset::Invalid,
                 },
             };
+            let start = match start {
+                Offset::Offset(offset) => {
+                    let first = self.begin_in_log(&origin, offset)?;
+                    if first != offset {
+                        // The gap is written down: committed behind it, it is not noticed again.
+                        begun.retain(|(begun, _)| *begun != origin);
+                        begun.push((origin.clone(), first));
+                    }
+                    Offset::Offset(first)
+                }
+                other => other,
+            };
             let position = if let Offset::Offset(offset) = start { Some(offset) } else { None };
             self.take(origin.clone(), position)?;
             starts
@@ -122,7 +134,7 @@ impl Kafka {
         let target = if self.config.until_end {
             let end = match self.ends.get(&origin) {
                 Some(end) => *end,
-                None => self.ask_end(&origin)?,
+                None => self.ask_target(&origin)?,
             };
             self.ends.insert(origin.clone(), end);
             Some(end)

@@ -96,7 +96,7 @@ pub(super) fn refused(error: &KafkaError) -> Fault {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::Start;
+    use crate::config::{Expired, Start};
 
     fn config() -> KafkaSource {
         KafkaSource {
@@ -104,7 +104,9 @@ mod tests {
             topics: vec!["t".into()],
             group: "g".into(),
             start: Start::Earliest,
+            expired: Expired::Continue,
             until_end: false,
+            replay: None,
             properties: [("sasl.password", "hunter2"), ("enable.auto.commit", "true"), ("fetch.wait.max.ms", "7")]
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .into(),

@@ -16,7 +16,19 @@ impl Kafka {
         match self.config.start {
             Start::Earliest => Ok(None),
             Start::Latest => self.ask_end(origin).map(Some),
-            Start::At(millis) => self.ask_time(origin, millis).map(Some),
+            Start::At(millis) => {
+                let offset = self.ask_time(origin, millis)?;
+                self.say_cut_range(origin, offset);
+                Ok(Some(offset))
+            }
+        }
+    }
+
+    /// Where a finite run ends in a partition.
+    pub(super) fn ask_target(&self, origin: &TopicPartition) -> Result<i64, Fault> {
+        match &self.config.replay {
+            Some(replay) => self.ask_replay_end(origin, replay),
+            None => self.ask_end(origin),
         }
     }
 
