@@ -36,6 +36,7 @@ use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHan
 use crate::registry::{self, Registry};
 use crate::source::{self, SourceContext};
 pub use crate::source::{NewestError, newest};
+use crate::sums::Keeper;
 
 mod letters;
 mod replay;
@@ -228,6 +229,9 @@ impl Pipeline {
                 None
             }
         };
+        let published = self.published.clone();
+        let published = move || published.report().outputs.into_iter().map(|output| (output.topic, output.messages)).collect();
+        let _sums = Keeper::start(&self.config.name, &self.state, self.ledger(), published);
         let mut outcome = supervise(&self.supervision, |generation| self.build(generation));
         let held = self.hold.told();
         if outcome.end == End::Finished && held.is_some() {

@@ -114,7 +114,7 @@ fn a_reader_that_retention_overtakes_tells_what_it_missed() {
     assert!(lost.to == below && (30..below).contains(&lost.from), "{lost:?}");
     assert_eq!(told.expired, u64::try_from(lost.to - lost.from).unwrap());
     assert_eq!(told.messages + told.expired, count as u64, "every message is either read or told to be gone");
-    assert_eq!(written(scratch.path(), "overtaken"), [lost.clone()]);
+    assert_eq!(written(scratch.path(), "overtaken"), std::slice::from_ref(lost));
     assert_eq!(offsets(kafka, &output), of(0, 0..lost.from).chain(of(0, below..count)).collect());
 }
 

@@ -9,6 +9,7 @@ mod catalog;
 pub mod config;
 mod deadletter;
 mod demo;
+mod ledger;
 mod replay;
 mod report;
 mod run;
@@ -74,6 +75,15 @@ enum Command {
     ///
     /// Exit codes as of `run`.
     Replay(replay::Args),
+    /// See what became of every alert: sums by component, UTC day and partition, over all runs.
+    ///
+    /// A day is the one on which alerts were made durable. A running process writes its sums every 5 s and at its end. Of one that
+    /// was killed the sums of at most the last 5 s are missing; what it had not committed is read again by the next one and
+    /// counts again, as skipped where the archive has it.
+    ///
+    /// Exit codes: 0 in = archived + skipped + dead-lettered in every partition; 1 somewhere not, or a file can't be read;
+    /// 2 wrong usage; 78 wrong configuration.
+    Ledger(ledger::Args),
     /// See which streams are held because too much of them failed, and let them go on.
     Breaker {
         #[command(subcommand)]
@@ -139,6 +149,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Breaker { what } => breaker::run(&what),
         Command::Validate { file } => validate::run(&file),
