@@ -6,8 +6,10 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use support::kafka::{Kafka, Outgoing};
 use support::run::{Gap, Run};
@@ -37,6 +39,17 @@ fn written(folder: &Path, name: &str) -> Vec<Gap> {
         serde_json::from_value(value).unwrap()
     };
     text.lines().map(line).collect()
+}
+
+/// Messages and expired ones of all days, as `skysluice ledger` tells them.
+fn kept(scratch: &Scratch, name: &str) -> (u64, u64) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skysluice"));
+    let told = command.arg("ledger").arg(scratch.join(format!("{name}.yaml"))).arg("--json").output().unwrap();
+    assert_eq!(told.status.code(), Some(0), "{told:?}");
+    let days: Vec<Value> = serde_json::from_slice(&told.stdout).unwrap();
+    let number = |day: &Value, what: &str| day["total"][what].as_u64().unwrap();
+    let sum = |what| days.iter().map(|day| number(day, what)).sum();
+    (sum("messages"), sum("expired"))
 }
 
 fn offsets(kafka: &Kafka, output: &str) -> BTreeSet<(i32, i64)> {
@@ -81,6 +94,7 @@ fn what_is_gone_at_the_start_is_counted_to_the_message_and_the_rest_is_read() {
     // Nothing of it is told a second time.
     let (report, _) = Run::start(&scratch, "expired", &configuration, None).finish(LIMIT);
     assert_eq!((report.component("expired").messages, report.component("expired").expired), (0, 0));
+    assert_eq!(kept(&scratch, "expired"), (70, 15 + 28));
     assert_eq!(written(scratch.path(), "expired").len(), 2);
 }
 
@@ -152,4 +166,34 @@ fn where_it_is_to_stop_nothing_behind_the_gap_is_read_or_committed() {
     assert_eq!((report.component("stop").messages, report.component("stop").expired), (12, 3));
     assert_eq!(offsets(kafka, &output), of(0, 8..20).collect());
     assert_eq!(written(scratch.path(), "stop"), [gap(&input, 0, 5, 8)], "written by the first run");
+}
+
+#[test]
+fn markers_of_transactions_are_no_loss() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let scratch = Scratch::new("markers");
+    let (input, output) = (kafka.topic("markers", 1), kafka.topic("markers-out", 1));
+    let producer: BaseProducer = kafka.client().set("transactional.id", "markers").create().unwrap();
+    let limit = Duration::from_secs(60);
+    producer.init_transactions(limit).unwrap();
+    let mut alerts = simulator::alerts(11, 15, 1);
+    for _ in 0..3 {
+        producer.begin_transaction().unwrap();
+        for alert in alerts.by_ref().take(5) {
+            let payload = alert.payload.unwrap();
+            producer.send(BaseRecord::<(), Vec<u8>>::to(&input).partition(0).payload(&payload)).map_err(|(e, _)| e).unwrap();
+        }
+        producer.commit_transaction(limit).unwrap();
+    }
+    // Each transaction ends with a marker that has an offset and is no message: 5, 11 and 17. The group stands at the first.
+    assert_eq!(kafka.ends(&input), [(0, 18)]);
+    kafka.commit("markers", &input, &[(0, 5)]);
+    kafka.delete_below(&input, 0, 2);
+    let source = config::until_end(kafka, &[&input], "markers");
+    let component = config::pipeline(scratch.path(), "markers", "ztf", source, json!({ "publish": [{ "topic": output }] }));
+    let configuration = config::file(scratch.path(), json!({ "memory": "64 MiB" }), vec![component]);
+    let (report, log) = Run::start(&scratch, "markers", &configuration, None).finish(LIMIT);
+    assert_eq!((report.component("markers").messages, report.component("markers").expired), (10, 0), "{log}");
+    assert_eq!(offsets(kafka, &output), of(0, 6..11).chain(of(0, 12..17)).collect());
+    assert_eq!(written(scratch.path(), "markers"), []);
 }

@@ -37,7 +37,8 @@ pub struct Totals {
     pub dead: u64,
     /// Alerts for which the sums did not balance; 0 unless there is a defect.
     pub imbalance: u64,
-    /// Messages that the broker no longer kept when they were to be read. They are no part of the other sums.
+    /// Messages that the broker no longer kept when they were to be read: their offsets, of which some may have been of no message,
+    /// as no one can tell any more. They are no part of the other sums.
     pub expired: u64,
 }
 
