@@ -154,7 +154,7 @@ fn sink(home: &Path) -> ArchiveSink {
         catalogs: Editions::new(Vec::new),
         counts: Arc::default(),
         memory: 256 << 20,
-        letters_of: None,
+        beside: Vec::new(),
     };
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap());
     ArchiveSink::open(

@@ -1,7 +1,6 @@
 //! The wiring: the only file that knows all stages. Sinks are built first, the source last.
 //!
-//! May depend on everything. **Invariant:** exactly one sink accounts for the rows of a batch: the archive where there is one,
-//! else the backup, else the sink of the dead letters, which counts them as skipped.
+//! May depend on everything.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,31 +14,34 @@ use crate::actor::{
     TransformActor, TransformParts, supervise,
 };
 use crate::alert::{
-    AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Sink, Span, Token, TopicPartition,
-    Transform,
+    AlertBatch, Budget, Fault, Gate, LetterBox, Permit, RawBatch, RawMessage, SchemasById, Span, Token, TopicPartition, Transform,
 };
-use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Editions, Means, PatientSink};
+use crate::archive;
 pub use crate::archive::{
     ColumnError, Counts as ArchiveCounts, Hour, WantedHours, column_types, export, inventory, list, read_row, read_schema, verify,
 };
 use crate::avro::{AlertSchema, Wanted};
 use crate::config::{self, DeadLetters, Framing, Settings};
 use crate::decode::{self, Decode};
-use crate::durable::Way;
 use crate::filter::FilterError;
 use crate::hold::{Hold, HoldContext};
 use crate::ledger::{Breaker, Ledger, Percentiles, SinkId, Totals};
-use crate::letters::{FolderLetters, LetterSink};
+use crate::letters::FolderLetters;
 pub use crate::process::ChainError;
 use crate::process::{Chain, ChainReport, Watch};
-use crate::publish::{self, PublishContext, PublishReport, PublishSink, ReportHandle, TopicLetters};
+use crate::publish::{self, PublishReport, ReportHandle, TopicLetters};
 use crate::registry::{self, Registry};
 use crate::source::{self, SourceContext};
 pub use crate::source::{NewestError, newest};
+use crate::sums::Keeper;
 
 mod letters;
+mod replay;
+mod sinks;
 
-pub use letters::{Doomed, Found, LetterStore, Requeued, requeue};
+pub use letters::{Doomed, Found, LetterStore, Requeued, requeue, requeue_name};
+pub use replay::{Range, replay, replay_name};
+use sinks::Sinks;
 
 const ARCHIVE: SinkId = SinkId(0);
 const PUBLISH: SinkId = SinkId(1);
@@ -111,7 +113,9 @@ pub struct Summary {
     /// The sums.
     pub totals: Totals,
     /// The sums by partition.
-    pub partitions: BTreeMap<crate::alert::TopicPartition, Totals>,
+    pub partitions: BTreeMap<TopicPartition, Totals>,
+    /// Offsets of messages that the broker no longer kept when they were to be read, by partition.
+    pub expired: BTreeMap<TopicPartition, Vec<Span>>,
     /// What the steps did.
     pub steps: ChainReport,
     /// What was published.
@@ -224,6 +228,9 @@ impl Pipeline {
                 None
             }
         };
+        let published = self.published.clone();
+        let published = move || published.report().outputs.into_iter().map(|output| (output.topic, output.messages)).collect();
+        let _sums = Keeper::start(&self.config.name, &self.state, self.ledger(), published);
         let mut outcome = supervise(&self.supervision, |generation| self.build(generation));
         let held = self.hold.told();
         if outcome.end == End::Finished && held.is_some() {
@@ -236,6 +243,7 @@ impl Pipeline {
             held,
             totals: ledger.totals(),
             partitions: ledger.partitions(),
+            expired: ledger.expired(),
             steps: self.chain.report(),
             published: self.published.report(),
             archived: self.config.archive.as_ref().map(|_| self.archived.clone()),
@@ -249,67 +257,7 @@ impl Pipeline {
 
     fn build(&self, generation: &mut Generation) -> Result<(), Fault> {
         let ledger = &self.supervision.ledger;
-        let mut sinks: Vec<(&'static str, SinkId, Box<dyn Sink>)> = Vec::new();
-        let (archive, backup) = (&self.config.archive, &self.config.backup);
-        let accounts = match (archive, backup) {
-            (Some(_), _) => ARCHIVE,
-            (None, Some(_)) => BACKUP,
-            (None, None) => LETTERS,
-        };
-        let keeps = |sink: SinkId, memory: u64, counts: &Arc<ArchiveCounts>| ArchiveContext {
-            component: self.config.name.clone(),
-            sink,
-            accounts: sink == accounts,
-            ledger: ledger.clone(),
-            survey: self.config.survey.clone(),
-            configuration: self.fingerprint.clone(),
-            catalogs: {
-                let chain = self.chain.clone();
-                Editions::new(move || chain.catalogs())
-            },
-            memory,
-            counts: counts.clone(),
-            letters_of: match &self.config.source {
-                config::Source::Letters(letters) => Some(letters.component.clone()),
-                _ => None,
-            },
-        };
-        // A backup needs less: it has no columns, only bytes.
-        let quarter = self.memory / 4;
-        let for_backup = if archive.is_some() { quarter / 4 } else { quarter };
-        if let Some(archive) = archive {
-            let memory = if backup.is_some() { quarter - for_backup } else { quarter };
-            let context = keeps(ARCHIVE, memory, &self.archived);
-            let way = match archive.way {
-                config::WritePath::Direct => Way::Direct,
-                config::WritePath::Cached => Way::Cached,
-            };
-            let wanted = archive::wanted(&archive.columns, &self.config.survey);
-            let means = Means { pool: self.pool.clone(), way, cutouts: archive.cutouts, wanted };
-            sinks.push(("archive", ARCHIVE, Box::new(PatientSink::new(ArchiveSink::open(archive, means, context)?))));
-        }
-        if let Some(backup) = backup {
-            let context = keeps(BACKUP, for_backup, &self.backed_up);
-            sinks.push(("backup", BACKUP, Box::new(PatientSink::new(BackupSink::open(&backup.files, backup.codec, context)?))));
-        }
-        if !self.config.publish.is_empty() {
-            let context = PublishContext {
-                component: self.config.name.clone(),
-                sink: PUBLISH,
-                ledger: ledger.clone(),
-                letters: self.letters.clone(),
-                report: self.published.clone(),
-                group: match &self.config.source {
-                    config::Source::Kafka(kafka) => Some(kafka.group.clone()),
-                    _ => None,
-                },
-                state: self.state.clone(),
-            };
-            sinks.push(("publish", PUBLISH, Box::new(PublishSink::open(&self.config.publish, context)?)));
-        }
-        let letters = LetterSink::new(self.letters.clone(), ledger.clone(), LETTERS, accounts == LETTERS);
-        sinks.push(("letters", LETTERS, Box::new(letters)));
-
+        let Sinks { sinks, accounts } = self.sinks()?;
         let ids: Vec<SinkId> = sinks.iter().map(|(_, id, _)| *id).collect();
         ledger.start_generation(generation.number, &ids);
 

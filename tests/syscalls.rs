@@ -62,7 +62,9 @@ fn errors_of_the_system_are_survived_and_lose_nothing() {
         // on trying, until it is killed here and finds a system that is well again.
         let exited = poll(PATIENCE, || run.process().exited());
         if exited.is_none() {
-            run.process().kill_9();
+            // The one that traces and the one that is traced.
+            let group = format!("-{}", run.process().id());
+            assert!(Command::new("kill").args(["-9", "--", &group]).status().unwrap().success());
         }
         let ended = run.wait(Duration::from_secs(10));
         if ended.code != Some(0) {

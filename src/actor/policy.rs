@@ -9,7 +9,7 @@ use crate::alert::FaultKind;
 pub enum Decision {
     /// Build the next generation after this time.
     Retry(Duration),
-    /// Too many defects without progress: end the process.
+    /// Too many defects without progress, or a fault that is to end it: end the component.
     GiveUp,
 }
 
@@ -38,6 +38,9 @@ impl Backoff {
             self.progress = progress;
             self.strikes = 0;
             self.failures = 0;
+        }
+        if kind == FaultKind::Halt {
+            return Decision::GiveUp;
         }
         if kind == FaultKind::Defect {
             self.strikes += 1;
@@ -72,6 +75,11 @@ mod tests {
         let mut backoff = Backoff::new(2);
         let seen: Vec<_> = [0, 0, 7, 7].iter().map(|p| backoff.failed(FaultKind::Defect, *p)).collect();
         assert_eq!(waits(&seen), [100, 200, 100, 200]);
+    }
+
+    #[test]
+    fn what_is_to_end_a_component_is_not_tried_again() {
+        assert_eq!(Backoff::new(5).failed(FaultKind::Halt, 7), Decision::GiveUp);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Backoff, Decision, Event, Generation, Injector, StopSignal, Suspects};
-use crate::alert::{Budget, Fault};
+use crate::alert::{Budget, Fault, FaultKind};
 use crate::ledger::Ledger;
 
 /// How often the supervisor looks at signals and heartbeats when no event comes.
@@ -48,6 +48,8 @@ pub enum End {
     CutShort,
     /// Too many failures in a row.
     GaveUp,
+    /// The configuration says to end at what has happened; the cause of the outcome tells it.
+    Halted,
 }
 
 /// How a run went.
@@ -59,7 +61,7 @@ pub struct Outcome {
     pub generations: u64,
     /// Stages rebuilt in place.
     pub rebuilt: u64,
-    /// The first fault of the first generation that failed.
+    /// The first fault of the first generation that failed; of a halted run the one that halted it.
     pub cause: Option<String>,
 }
 
@@ -97,6 +99,9 @@ pub fn supervise(with: &Supervision, mut build: impl FnMut(&mut Generation) -> R
         match backoff.failed(fault.kind, progress) {
             Decision::GiveUp => {
                 outcome.end = End::GaveUp;
+                if fault.kind == FaultKind::Halt {
+                    (outcome.end, outcome.cause) = (End::Halted, Some(fault.message));
+                }
                 return outcome;
             }
             Decision::Retry(wait) => {

@@ -7,6 +7,8 @@ pub enum FaultKind {
     Environment,
     /// The alert in hand or our own code: the batch is replayed alert by alert, and what fails again alone is a dead letter.
     Defect,
+    /// What the configuration says to end at: trying again would meet it again. The component ends at once.
+    Halt,
 }
 
 /// A stage could not do its work.
@@ -24,6 +26,12 @@ impl Fault {
     #[must_use]
     pub fn environment(message: impl Into<String>) -> Self {
         Self { kind: FaultKind::Environment, message: message.into() }
+    }
+
+    /// A fault at which the configuration says to end.
+    #[must_use]
+    pub fn halt(message: impl Into<String>) -> Self {
+        Self { kind: FaultKind::Halt, message: message.into() }
     }
 
     /// A fault of the alert in hand or of our own code.

@@ -22,7 +22,7 @@
 //! **Invariant:** one file is open per hour and schema, and the batches of a partition come without gaps; a gap starts a new
 //! [`OffsetRange`] and a step back seals what is open. So every alert of a published range (of its hour and schema) is in
 //! the archive, and is left out when it is read again.
-//! **Invariant:** where dead letters are processed again ([`ArchiveContext::letters_of`]), a range has no hole at all and is of one
+//! **Invariant:** where a part of a stream comes once more ([`ArchiveContext::beside`]), a range has no hole at all and is of one
 //! record index: what is not in a file is never taken for archived, whenever it comes.
 //! **Invariant:** rows of one message that belong to the same hour are written together, so no range ends inside a message.
 

@@ -1,7 +1,8 @@
-//! Which rows another component has in the archive, row by row.
+//! Which rows other components have in the archive, row by row.
 //!
 //! The ranges of a service cover its dead letters. Where these are processed again, only the rows themselves tell whether the
-//! service has archived one after all: it was killed before it had committed, and could decode it when it came again.
+//! service has archived one after all: it was killed before it had committed, and could decode it when it came again. Where a range
+//! of the stream is replayed, they tell which of it are missing.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -28,22 +29,23 @@ const FILES_KEPT: usize = 64;
 /// Partition, offset, record and time of a row.
 type Row = (TopicPartition, i64, i64, Option<i64>);
 
-/// The rows of a component.
+/// The rows of some components.
 #[derive(Debug)]
 pub(super) struct Rows {
     root: PathBuf,
     layout: Layout,
-    component: String,
-    prefix: String,
+    components: Vec<String>,
+    prefixes: Vec<String>,
     footers: HashMap<PathBuf, FileSummary>,
     rows: HashMap<PathBuf, HashSet<Row>>,
 }
 
 impl Rows {
-    /// Rows of the files that `component` has below `root`.
-    pub fn new(root: &Path, layout: Layout, component: &str) -> Rows {
-        let (root, prefix) = (root.to_path_buf(), component_prefix(component));
-        Rows { root, layout, component: component.to_owned(), prefix, footers: HashMap::new(), rows: HashMap::new() }
+    /// Rows of the files that `components` have below `root`.
+    pub fn new(root: &Path, layout: Layout, components: &[String]) -> Rows {
+        let prefixes = components.iter().map(|component| component_prefix(component)).collect();
+        let (root, components) = (root.to_path_buf(), components.to_vec());
+        Rows { root, layout, components, prefixes, footers: HashMap::new(), rows: HashMap::new() }
     }
 
     /// For each of these rows of an hour and a partition, whether it is there.
@@ -53,14 +55,15 @@ impl Rows {
     pub fn held(&mut self, hour: Hour, origin: &TopicPartition, rows: &[RowOrigin]) -> Result<Vec<bool>, Fault> {
         let mut held = vec![false; rows.len()];
         for (path, is_folder) in footer::entries(&self.root.join(hour.folder(self.layout)))? {
-            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&self.prefix));
+            let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            let ours = self.prefixes.iter().any(|prefix| name.starts_with(prefix));
             if is_folder || !ours || path.extension().is_none_or(|e| e != "parquet") {
                 continue;
             }
             if !self.footers.contains_key(&path) {
                 self.footers.insert(path.clone(), footer::read_footer(&path)?);
             }
-            let Some(file) = self.footers.get(&path).filter(|file| file.component == self.component) else { continue };
+            let Some(file) = self.footers.get(&path).filter(|file| self.components.contains(&file.component)) else { continue };
             let touched = |row: &RowOrigin| {
                 let of = |r: &&footer::OffsetRange| *r.topic == *origin.topic && r.partition == origin.partition;
                 file.ranges.iter().filter(of).any(|range| range.has_row(row))

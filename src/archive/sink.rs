@@ -50,9 +50,9 @@ pub struct ArchiveContext {
     pub memory: u64,
     /// Counts what is done, also over several generations of the sink.
     pub counts: Arc<Counts>,
-    /// Where dead letters are processed again, the component that they are of: what lies between two rows may come later and is
-    /// archived then, and rows that this component has in the archive are left out.
-    pub letters_of: Option<String>,
+    /// Where a part of a stream comes once more, as dead letters or as a replay: the components that may have archived it. What lies
+    /// between two rows may come later and is archived then, and rows that these components have in the archive are left out.
+    pub beside: Vec<String>,
 }
 
 /// Tells the editions of catalogues that batches of this moment were matched against: they may change during a run.
@@ -174,7 +174,7 @@ impl<F: Format> HourlySink<F> {
         }
         let prefix = component_prefix(&context.component);
         Ok(HourlySink {
-            theirs: context.letters_of.as_deref().map(|of| Rows::new(&config.root, config.layout, of)),
+            theirs: (!context.beside.is_empty()).then(|| Rows::new(&config.root, config.layout, &context.beside)),
             marks: Marks::new::<F>(&config.root, config.layout, &context.component, prefix.clone()),
             config,
             settings,
@@ -343,7 +343,7 @@ impl<F: Format> HourlySink<F> {
             Entry::Vacant(free) => {
                 self.files += 1;
                 let name = format!("{:08}{STAGING_SUFFIX}", self.files);
-                let contents = Contents::new(self.context.letters_of.is_some());
+                let contents = Contents::new(!self.context.beside.is_empty());
                 free.insert(OpenFile { writer: F::create(&self.staging, &name, shape)?, contents })
             }
         };

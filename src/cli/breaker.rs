@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::{exit, fail};
 use crate::config::{self, Settings};
 use crate::hold;
+use crate::pipeline::replay_name;
 
 /// What to do with the breakers of a configuration file.
 #[derive(Debug, clap::Subcommand)]
@@ -65,12 +66,15 @@ fn status(settings: &Settings) -> Result<String, String> {
 }
 
 fn reset(settings: &Settings, wanted: Option<&str>) -> Result<String, String> {
-    let names: Vec<&str> = settings.components.iter().map(|c| c.name.as_str()).collect();
-    if let Some(wanted) = wanted.filter(|wanted| !names.contains(wanted)) {
+    let mut names: Vec<String> = settings.components.iter().map(|c| c.name.clone()).collect();
+    // A replay may be held as well; only by its name it is let go on.
+    let replayed = names.iter().map(|name| replay_name(name)).find(|name| wanted == Some(name.as_str()));
+    names.extend(replayed);
+    if let Some(wanted) = wanted.filter(|wanted| !names.iter().any(|name| name == wanted)) {
         return Err(format!("{} has no component `{wanted}`; it has {}", settings.file.display(), names.join(", ")));
     }
     let mut text = String::new();
-    for name in names.into_iter().filter(|name| wanted.is_none_or(|wanted| wanted == *name)) {
+    for name in names.iter().map(String::as_str).filter(|name| wanted.is_none_or(|wanted| wanted == *name)) {
         let released = hold::release(&settings.service.home(name)).map_err(|e| e.to_string())?;
         text += &format!("{name}: {}\n", if released { "goes on" } else { "was not held" });
     }

@@ -127,21 +127,21 @@ fn places(path: &Path, component: Option<&str>) -> Result<Vec<Place>, ExitCode> 
     Ok(places.into_iter().map(|(_, place)| place).collect())
 }
 
-fn load(path: &Path) -> Result<Settings, ExitCode> {
+pub(super) fn load(path: &Path) -> Result<Settings, ExitCode> {
     config::load(path).map_err(|problem| {
         eprint!("{problem}");
         ExitCode::from(exit::CONFIGURATION)
     })
 }
 
-fn find(settings: &Settings, name: &str) -> Result<usize, ExitCode> {
+pub(super) fn find(settings: &Settings, name: &str) -> Result<usize, ExitCode> {
     settings.components.iter().position(|component| component.name == name).ok_or_else(|| {
         let names: Vec<&str> = settings.components.iter().map(|component| component.name.as_str()).collect();
         wrong_usage(&format!("there is no component `{name}`; there are {}", names.join(", ")))
     })
 }
 
-fn wrong_usage(message: &str) -> ExitCode {
+pub(super) fn wrong_usage(message: &str) -> ExitCode {
     eprintln!("error: {message}");
     ExitCode::from(2)
 }

@@ -9,6 +9,8 @@ mod catalog;
 pub mod config;
 mod deadletter;
 mod demo;
+mod ledger;
+mod replay;
 mod report;
 mod run;
 mod schema;
@@ -29,6 +31,8 @@ pub mod exit {
     pub const OK: u8 = 0;
     /// Something else failed; the message says what.
     pub const FAILED: u8 = 1;
+    /// Messages that were to be read are gone, and the configuration says to stop there (EX_DATAERR).
+    pub const EXPIRED: u8 = 65;
     /// Too many failures in a row without progress (EX_SOFTWARE).
     pub const GAVE_UP: u8 = 70;
     /// A stop was cut short by `service.grace`; what was not durable is read again (EX_TEMPFAIL).
@@ -39,8 +43,9 @@ pub mod exit {
 
 /// Alert appliance for astronomical surveys: decodes, cross-matches, filters, archives and republishes alert streams.
 ///
-/// Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 70 too many failures in a row without progress; 75 a stop
-/// took longer than service.grace; 78 wrong configuration. A second SIGTERM or SIGINT ends the process at once.
+/// Exit codes: 0 all went well; 1 something failed; 2 wrong usage; 65 the broker no longer keeps messages that were to be read
+/// (source.kafka.expired: stop); 70 too many failures in a row without progress; 75 a stop took longer than service.grace;
+/// 78 wrong configuration. A second SIGTERM or SIGINT ends the process at once.
 #[derive(Debug, Parser)]
 #[command(name = "skysluice", version, arg_required_else_help = true)]
 struct Cli {
@@ -60,6 +65,25 @@ enum Command {
     Demo(demo::Args),
     /// Run the components of a configuration file until they end or a stop is asked for.
     Run(run::Args),
+    /// Let a range of time of a Kafka stream go through its component once more.
+    ///
+    /// From the first message with a timestamp as late as --from up to the first one as late as --to, in each partition, as the
+    /// broker tells. It runs as the component NAME-replay under a group of its own: the service may run meanwhile, and its commits stay
+    /// as they are. In the component's own archive, rows that are there are left out and missing ones are filled in; what the
+    /// service has not committed yet is left to it. Outputs are sent again. The backup stays as it is. A replay that was cut short goes
+    /// on where it was; one that is done does nothing when it is called again.
+    ///
+    /// Exit codes as of `run`.
+    Replay(replay::Args),
+    /// See what became of every alert: sums by component, UTC day and partition, over all runs.
+    ///
+    /// A day is the one on which alerts were made durable. A running process writes its sums every 5 s and at its end. Of one that
+    /// was killed the sums of at most the last 5 s are missing; what it had not committed is read again by the next one and
+    /// counts again, as skipped where the archive has it.
+    ///
+    /// Exit codes: 0 in = archived + skipped + dead-lettered in every partition; 1 somewhere not, or a file can't be read;
+    /// 2 wrong usage; 78 wrong configuration.
+    Ledger(ledger::Args),
     /// See which streams are held because too much of them failed, and let them go on.
     Breaker {
         #[command(subcommand)]
@@ -125,6 +149,8 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Ledger(args) => ledger::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Breaker { what } => breaker::run(&what),
         Command::Validate { file } => validate::run(&file),
         Command::Archive { what } => archive::run(&what),

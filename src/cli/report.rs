@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::usage;
 use crate::actor::End;
+use crate::alert::Span;
 use crate::ledger::Percentiles;
 use crate::pipeline::{ArchiveCounts, Summary};
 
@@ -111,6 +112,12 @@ impl Report {
                     c.outcome.generations, c.outcome.rebuilt
                 );
             }
+            if t.expired > 0 {
+                eprintln!("error: {}: {}", c.name, expired(c));
+            }
+            if c.outcome.end == End::Halted {
+                eprintln!("error: {}: {}", c.name, c.outcome.cause.as_deref().unwrap_or_default());
+            }
             if let Some(held) = &c.held {
                 eprintln!("error: {}: {held}", c.name);
             }
@@ -126,6 +133,7 @@ impl Report {
         let one = |c: &Summary| match c.outcome.end {
             End::GaveUp => super::exit::GAVE_UP,
             End::CutShort => super::exit::CUT_SHORT,
+            End::Halted => super::exit::EXPIRED,
             End::Held => super::exit::FAILED,
             End::Finished | End::Stopped if c.totals.imbalance > 0 => super::exit::FAILED,
             End::Finished | End::Stopped => super::exit::OK,
@@ -141,6 +149,25 @@ fn sums(c: &Summary) -> String {
     format!(
         "in {} = archived {} + skipped {} + dead-lettered {} ({holds}; {} messages)",
         t.alerts, t.archived, t.skipped, t.dead, t.messages
+    )
+}
+
+/// Ranges of lost messages that are printed of a component; the report as JSON has all that the ledger lists.
+const RANGES: usize = 10;
+
+/// What was gone before it was read.
+fn expired(c: &Summary) -> String {
+    let ranges: Vec<String> = c
+        .expired
+        .iter()
+        .flat_map(|(origin, spans)| spans.iter().map(move |s| format!("{origin} offsets {} to {}", s.start, s.end - 1)))
+        .collect();
+    let more = ranges.len().saturating_sub(RANGES);
+    let more = if more > 0 { format!(" and {more} more ranges") } else { String::new() };
+    format!(
+        "{} messages were lost: the broker no longer kept them when they were to be read ({}{more}); gaps.jsonl in the component's          folder lists them",
+        c.totals.expired,
+        ranges[..ranges.len().min(RANGES)].join(", ")
     )
 }
 
@@ -218,7 +245,15 @@ fn component(c: &Summary) -> Value {
         .iter()
         .map(|(origin, t)| {
             json!({ "topic": &*origin.topic, "partition": origin.partition, "messages": t.messages, "alerts": t.alerts,
-                "archived": t.archived, "skipped": t.skipped, "dead": t.dead })
+                "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "expired": t.expired })
+        })
+        .collect();
+    let gaps: Vec<Value> = c
+        .expired
+        .iter()
+        .flat_map(|(origin, spans)| {
+            let gap = |s: &Span| json!({ "topic": &*origin.topic, "partition": origin.partition, "from": s.start, "to": s.end });
+            spans.iter().map(gap)
         })
         .collect();
     let archived = |of: fn(&ArchiveCounts) -> &AtomicU64| c.archived.as_ref().map_or(0, |counts| of(counts).load(Relaxed));
@@ -236,6 +271,7 @@ fn component(c: &Summary) -> Value {
         "held": c.held,
         "end": format!("{:?}", c.outcome.end).to_lowercase(),
         "messages": t.messages, "alerts": t.alerts, "archived": t.archived, "skipped": t.skipped, "dead": t.dead, "imbalance": t.imbalance,
+        "expired": t.expired, "gaps": gaps,
         "generations": c.outcome.generations, "rebuilt": c.outcome.rebuilt, "first_fault": c.outcome.cause,
         "files": archived(|c| &c.files), "bytes": archived(|c| &c.bytes), "quarantined": archived(|c| &c.quarantined),
         "pauses": archived(|c| &c.pauses),

@@ -64,6 +64,10 @@ fn show(components: &[Watched], ended: &AtomicBool) {
         };
         let dead = sum(|t| t.dead);
         let mut line = format!("{alerts} alerts durable, {rate:.0}/s, {quarantined}{dead} dead-lettered, {open} batches open");
+        match sum(|t| t.expired) {
+            0 => {}
+            expired => line.push_str(&format!("; {expired} lost before they were read")),
+        }
         for told in components.iter().filter_map(|c| c.hold.told()) {
             line.push_str(&format!("; {told}"));
         }

@@ -7,6 +7,7 @@
 mod at;
 mod check;
 mod checked;
+mod moment;
 mod problem;
 mod raw;
 mod reference;
@@ -22,6 +23,7 @@ use std::path::Path;
 pub use at::{At, Place};
 pub use check::security;
 pub use checked::*;
+pub use moment::{moment, show_moment};
 pub use problem::{ConfigError, Problem, Shown, Span, nearest};
 pub use raw::{Engine, Side};
 pub use reference::{profile_schema, reference, schema};

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use super::expired::Expired;
 use super::{Latency, Percentiles};
-use crate::alert::{Token, TopicPartition};
+use crate::alert::{Span, Token, TopicPartition};
 
 /// A sink, by its place in the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,9 @@ pub struct Totals {
     pub dead: u64,
     /// Alerts for which the sums did not balance; 0 unless there is a defect.
     pub imbalance: u64,
+    /// Messages that the broker no longer kept when they were to be read: their offsets, of which some may have been of no message,
+    /// as no one can tell any more. They are no part of the other sums.
+    pub expired: u64,
 }
 
 impl Totals {
@@ -46,6 +50,7 @@ impl Totals {
         self.skipped += other.skipped;
         self.dead += other.dead;
         self.imbalance += other.imbalance;
+        self.expired += other.expired;
     }
 }
 
@@ -68,6 +73,7 @@ struct Partition {
     open: BTreeMap<i64, Open>,
     watermark: Option<i64>,
     totals: Totals,
+    expired: Expired,
 }
 
 /// The book. `sinks` is the set that must acknowledge each batch.
@@ -206,6 +212,7 @@ impl Book {
                 skipped,
                 dead,
                 imbalance: alerts.abs_diff(archived + skipped + dead) + done.messages.saturating_sub(alerts),
+                expired: 0,
             });
         }
         moved
@@ -240,6 +247,21 @@ impl Book {
         }
     }
 
+    /// Messages of a partition were gone before they were read. Returns how many of them are news.
+    pub fn expire(&mut self, origin: &TopicPartition, span: Span) -> u64 {
+        let partition = self.partitions.entry(origin.clone()).or_default();
+        let news = partition.expired.add(span);
+        partition.totals.expired += news;
+        news
+    }
+
+    /// Ranges of offsets that were gone before they were read, of partitions that have any; the latest thousand of each.
+    #[must_use]
+    pub fn expired(&self) -> BTreeMap<TopicPartition, Vec<Span>> {
+        let some = self.partitions.iter().filter(|(_, p)| !p.expired.spans().is_empty());
+        some.map(|(origin, p)| (origin.clone(), p.expired.spans().to_vec())).collect()
+    }
+
     /// Sums of what is settled, per partition in order.
     #[must_use]
     pub fn partitions(&self) -> BTreeMap<TopicPartition, Totals> {
@@ -272,7 +294,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::alert::Span;
 
     fn token(start: i64, end: i64, generation: u64) -> Token {
         let origin = Arc::new(TopicPartition { topic: "t".into(), partition: 0 });

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Book, Handled, Percentiles, SinkId, Totals};
-use crate::alert::{Token, TopicPartition};
+use crate::alert::{Span, Token, TopicPartition};
 
 /// A shared handle. Clones are the same ledger.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +113,17 @@ impl Ledger {
     #[must_use]
     pub fn open(&self, origin: Option<&TopicPartition>) -> usize {
         self.book().open(origin)
+    }
+
+    /// See [`Book::expire`].
+    pub fn expire(&self, origin: &TopicPartition, span: Span) -> u64 {
+        self.book().expire(origin, span)
+    }
+
+    /// See [`Book::expired`].
+    #[must_use]
+    pub fn expired(&self) -> BTreeMap<TopicPartition, Vec<Span>> {
+        self.book().expired()
     }
 
     /// See [`Book::partitions`].

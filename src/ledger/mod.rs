@@ -1,6 +1,6 @@
 //! What is durable in every sink, per partition, the sums that must balance, and whether too much fails.
 //!
-//! May depend on: `alert`. `book`, `breaker` and `latency` are pure; the [`Ledger`] handle is shared by threads and does no I/O.
+//! May depend on: `alert`. `book`, `breaker`, `expired` and `latency` are pure; the [`Ledger`] handle is shared by threads and does no I/O.
 //!
 //! **Invariant:** the watermark of a partition never passes a batch that some sink has not acknowledged.
 //! **Invariant:** when a batch is settled, alerts = archived + skipped + dead-lettered; anything else is a defect and is kept
@@ -8,6 +8,7 @@
 
 mod book;
 mod breaker;
+mod expired;
 mod handle;
 mod latency;
 

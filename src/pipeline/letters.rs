@@ -178,7 +178,7 @@ pub fn requeue(
     pool: &Arc<ThreadPool>,
 ) -> Result<Requeued, PrepareError> {
     let component = &settings.components[index];
-    let name = format!("{}-requeue", component.name);
+    let name = requeue_name(&component.name);
     if settings.components.iter().any(|other| other.name == name) {
         let why = format!(
             "letters of {} are processed under the name {name}, which another component has: rename that",
@@ -198,6 +198,12 @@ pub fn requeue(
         ))
         .into()),
     }
+}
+
+/// Name under which letters of a component are processed again.
+#[must_use]
+pub fn requeue_name(component: &str) -> String {
+    format!("{component}-requeue")
 }
 
 /// A letter by what it speaks of, and the stage.

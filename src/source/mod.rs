@@ -1,6 +1,6 @@
 //! Where alerts come from: Kafka, a folder of packets, the simulator, dead letters that are processed again.
 //!
-//! May depend on: `alert`, `config`, `ledger`, `letters` (what a letter is); rdkafka (here and in publish only), csv, glob, the simulator's library. Names no
+//! May depend on: `alert`, `config`, `durable`, `ledger`, `letters` (what a letter is); rdkafka (here and in publish only), csv, glob, the simulator's library. Names no
 //! other stage.
 //!
 //! **Invariant:** the spans of a partition's batches follow each other without a gap, from the position where reading began; those

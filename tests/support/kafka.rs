@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::scratch::{Process, Scratch};
 use super::{await_for, cached, has_program, poll, root, skip, tail};
@@ -184,6 +185,17 @@ impl Kafka {
         let name = format!("{prefix}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.create_topic(&name, partitions);
         name
+    }
+
+    /// Deletes the messages of a partition below an offset, as retention does in its time.
+    pub fn delete_below(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<_> = self.client().create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+        let deleted = runtime.block_on(admin.delete_records(&list, &options)).unwrap();
+        deleted.elements().into_iter().for_each(|element| element.error().unwrap());
     }
 
     /// Kills every broker as a power cut would.

@@ -42,6 +42,15 @@ pub struct ComponentReport {
     pub dead: u64,
     /// Alerts for which the sums did not balance.
     pub imbalance: u64,
+    /// Messages that were gone before they were read.
+    #[serde(default)]
+    pub expired: u64,
+    /// Their ranges.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// How its run ended.
+    #[serde(default)]
+    pub end: String,
     /// Stages that were rebuilt in place.
     pub rebuilt: u64,
     /// Rows in the quarantine.
@@ -56,6 +65,19 @@ pub struct ComponentReport {
     /// How long alerts took to be `archived` and `published`, milliseconds.
     #[serde(default)]
     pub latency_ms: BTreeMap<String, Latency>,
+}
+
+/// Offsets that were gone before they were read, up to but without `to`; also a line of `gaps.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Gap {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The first offset.
+    pub from: i64,
+    /// One past the last.
+    pub to: i64,
 }
 
 /// Times, milliseconds.

@@ -209,7 +209,7 @@ struct House {
     memory: u64,
     survey: Arc<config::Survey>,
     component: &'static str,
-    letters_of: Option<String>,
+    beside: Vec<String>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -249,7 +249,7 @@ impl House {
             memory: 1 << 30,
             survey: survey(),
             component: "ztf",
-            letters_of: None,
+            beside: Vec::new(),
             _home: None,
         }
     }
@@ -265,7 +265,7 @@ impl House {
             catalogs: Editions::new(|| vec!["gcvs 5.1".into()]),
             counts: Arc::default(),
             memory: self.memory,
-            letters_of: self.letters_of.clone(),
+            beside: self.beside.clone(),
         }
     }
 

@@ -129,9 +129,14 @@ fn a_torn_file_in_the_archive_is_named_and_not_passed_over() {
 }
 
 /// The same archive, with dead letters of it that are processed again.
-fn of_letters(mut house: House) -> House {
+fn of_letters(house: House) -> House {
+    once_more(house, "ztf-requeue", ["ztf", "ztf-replay"])
+}
+
+/// The same archive, with a part of its stream that comes once more.
+fn once_more(mut house: House, component: &'static str, beside: [&str; 2]) -> House {
     house.sink = None;
-    (house.component, house.letters_of) = ("ztf-requeue", Some("ztf".into()));
+    (house.component, house.beside) = (component, beside.map(str::to_owned).to_vec());
     house
 }
 
@@ -190,6 +195,24 @@ fn a_letter_that_the_service_has_archived_after_all_is_left_out() {
     house.accept(&batch(0, 5..6, vec![part(1, vec![row(5, T0 + 1)])]));
     house.seal();
     assert_eq!(house.rows().iter().filter(|row| row.1 == 5).count(), 2);
+}
+
+#[test]
+fn service_replay_and_letters_archive_no_row_twice() {
+    let replay = |house| once_more(house, "ztf-replay", ["ztf", "ztf-requeue"]);
+    let mut house = House::new();
+    // 6 and 7 are dead letters.
+    again(&mut house, &[(5, &[0]), (6, &[]), (7, &[]), (8, &[0])]);
+    let mut house = of_letters(house);
+    again(&mut house, &[(6, &[0])]);
+    let mut house = replay(house);
+    again(&mut house, &[(5, &[0]), (6, &[0]), (7, &[0]), (8, &[0])]);
+    assert_eq!(house.rows(), offsets(0, 5..9));
+    let mut house = of_letters(house);
+    again(&mut house, &[(7, &[0])]);
+    assert_eq!(house.rows(), offsets(0, 5..9));
+    let rows: BTreeMap<String, u64> = house.files().into_iter().map(|f| (f.component, f.rows)).collect();
+    assert_eq!(rows, [("ztf", 2), ("ztf-replay", 1), ("ztf-requeue", 1)].map(|(name, rows)| (name.to_owned(), rows)).into());
 }
 
 /// What happens to a stream, in the order of a night.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, read};
 use crate::config::at::{At, Place};
-use crate::config::checked::{FilesSource, Framing, KafkaSource, PacketKind, SimulatorSource, Source, Start};
+use crate::config::checked::{Expired, FilesSource, Framing, KafkaSource, PacketKind, SimulatorSource, Source, Start};
+use crate::config::moment::moment;
 use crate::config::raw;
 
 /// Longest name of a topic (`Topic.MAX_NAME_LENGTH` of Apache Kafka).
@@ -62,13 +63,31 @@ impl Checker<'_> {
             brokers: raw.brokers.value.trim().to_owned(),
             topics,
             group,
-            start: match raw.start {
-                None | Some(raw::Begin::Earliest) => Start::Earliest,
-                Some(raw::Begin::Latest) => Start::Latest,
+            start: self.start(raw.start.as_ref()),
+            expired: match raw.expired {
+                None | Some(raw::Expired::Continue) => Expired::Continue,
+                Some(raw::Expired::Stop) => Expired::Stop,
             },
             until_end: raw.until_end.unwrap_or(false),
+            replay: None,
             properties,
         })
+    }
+
+    fn start(&mut self, raw: Option<&At<raw::Begin>>) -> Start {
+        let Some(At { value: raw::Begin(text), place }) = raw else { return Start::Earliest };
+        match text.trim() {
+            "earliest" => Start::Earliest,
+            "latest" => Start::Latest,
+            other => match moment(other) {
+                Ok(millis) => Start::At(millis),
+                Err(error) => {
+                    let message = format!("`start` can be `earliest`, `latest` or a time, and {}", error.message);
+                    self.problem(*place, message, error.help);
+                    Start::Earliest
+                }
+            },
+        }
     }
 
     fn simulator(&mut self, raw: &raw::Simulator) -> Option<SimulatorSource> {

@@ -170,8 +170,12 @@ pub struct KafkaSource {
     pub group: String,
     /// Where to begin when the group has no commit.
     pub start: Start,
+    /// What to do when messages are gone before they were read.
+    pub expired: Expired,
     /// Ends the run when every partition has been read to the end that it had at the start.
     pub until_end: bool,
+    /// Reads one range of time again. No file says this: a command makes it.
+    pub replay: Option<Replay>,
     /// Further librdkafka properties (security and tuning), which win over ours.
     pub properties: BTreeMap<String, String>,
 }
@@ -183,7 +187,9 @@ impl fmt::Debug for KafkaSource {
             .field("topics", &self.topics)
             .field("group", &self.group)
             .field("start", &self.start)
+            .field("expired", &self.expired)
             .field("until_end", &self.until_end)
+            .field("replay", &self.replay)
             .field("properties", &Hidden(&self.properties))
             .finish()
     }
@@ -196,6 +202,39 @@ pub enum Start {
     Earliest,
     /// Only what comes from now on.
     Latest,
+    /// The first message with a timestamp as late as this, milliseconds since 1970, UTC; the end of the log where there is none.
+    At(i64),
+}
+
+/// What to do when messages are gone before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Reading goes on with the oldest message kept.
+    Continue,
+    /// The component ends.
+    Stop,
+}
+
+/// A range of time that is read again. It begins where [`KafkaSource::start`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// The component whose stream it is.
+    pub of: String,
+    /// Reading ends before the first message with a timestamp as late as this, milliseconds since 1970, UTC, or at the end of the
+    /// log where there is none.
+    pub to: i64,
+    /// The group that reads the stream for the same archive: what it has not committed yet is left to it, else both would
+    /// archive the same rows.
+    pub behind: Option<Live>,
+}
+
+/// The group of a running service, and where it begins without a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Consumer group.
+    pub group: String,
+    /// As [`KafkaSource::start`] of the service.
+    pub start: Start,
 }
 
 /// A folder of packets, or files by a glob pattern.

@@ -33,9 +33,17 @@ pub struct Kafka {
     /// Consumer group: instances with the same group share the partitions, and what the group committed is not read again.
     /// Default: `skysluice-NAME`, so that components don't take each other's alerts.
     pub group: Option<At<String>>,
-    /// Where to begin in partitions that the group has no commit of. The default loses nothing that the brokers still have.
+    /// Where to begin in partitions that the group has no commit of: `earliest` (the oldest message kept), `latest` (only what comes
+    /// from now on) or a time such as `2026-11-20T03:00:00Z` (the first message with a timestamp as late as that; the end of the
+    /// log where there is none). A date alone is its midnight, UTC. The default loses nothing that the brokers still have.
     #[schemars(extend("default" = "earliest"))]
-    pub start: Option<Begin>,
+    pub start: Option<At<Begin>>,
+    /// What to do when the broker no longer keeps messages that were to be read, since retention has overtaken the reader: `continue`
+    /// with the oldest message kept, or `stop` with exit code 65 and nothing behind the gap read or committed. Either way the
+    /// exact ranges are in the log, in the report and in `gaps.jsonl` in the component's folder of `service.data`. The default
+    /// keeps the stream going.
+    #[schemars(extend("default" = "continue"))]
+    pub expired: Option<Expired>,
     /// Ends the run when each partition has been read up to where it ended at the start, for runs over past nights. The
     /// default is what a service does.
     #[schemars(extend("default" = false))]
@@ -48,14 +56,34 @@ pub struct Kafka {
     pub properties: Properties,
 }
 
-/// Where to begin when the group has no commit.
+/// Where to begin when the group has no commit, as written: `earliest`, `latest` or a time.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Begin(pub String);
+
+impl JsonSchema for Begin {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Begin".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let pattern = r"^(earliest|latest|[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]+([Zz]|[+-][0-9:]+))?)$";
+        json_schema!({ "type": "string", "quantity": "`earliest`, `latest` or a time", "pattern": pattern })
+    }
+}
+
+/// What to do when messages are gone before they were read.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Begin {
-    /// The oldest message kept.
-    Earliest,
-    /// Only what comes from now on.
-    Latest,
+pub enum Expired {
+    /// Reading goes on with the oldest message kept.
+    Continue,
+    /// The component ends.
+    Stop,
 }
 
 /// A folder of packets.

@@ -34,6 +34,8 @@ pub(super) struct Context {
     troubled: AtomicBool,
     /// What was said since all was well.
     said: Mutex<BTreeSet<String>>,
+    /// Partitions that the client has moved to another position by itself, as it says in its log and nowhere else.
+    moved: Mutex<BTreeSet<(String, i32)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,6 +54,7 @@ impl Context {
             closing: AtomicBool::new(false),
             troubled: AtomicBool::new(false),
             said: Mutex::default(),
+            moved: Mutex::default(),
         }
     }
 
@@ -63,6 +66,13 @@ impl Context {
     /// The next change of the assignment.
     pub(super) fn next_change(&self) -> Option<Change> {
         lock(&self.changes).pop_front()
+    }
+
+    /// Whether the client has moved the partition to another position by itself since this was asked last: the one where it was is
+    /// no longer in the log.
+    pub(super) fn take_moved(&self, topic: &str, partition: i32) -> bool {
+        let mut moved = lock(&self.moved);
+        !moved.is_empty() && moved.remove(&(topic.to_owned(), partition))
     }
 
     /// From now on changes are answered at once: the consumer is being closed.
@@ -97,6 +107,11 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "OFFSET"
+            && let Some(moved) = moved_partition(message)
+        {
+            lock(&self.moved).insert(moved);
+        }
         // Lost connections come as errors as well (see `error`), and there they are said once.
         let connection = matches!(facility, "FAIL" | "ERROR" | "CONNECT");
         match level {
@@ -170,6 +185,13 @@ impl ConsumerContext for Context {
     }
 }
 
+/// The partition of a line of librdkafka's log such as `[thrd:main]: ztf [3]: offset reset (at offset 7 ...) to ...`.
+fn moved_partition(message: &str) -> Option<(String, i32)> {
+    let (head, _) = message.split_once("]: offset reset (")?;
+    let (topic, partition) = head.rsplit_once(" [")?;
+    Some((topic.rsplit(' ').next()?.to_owned(), partition.parse().ok()?))
+}
+
 /// Answers a change without taking part in it any more.
 pub(super) fn give_up(consumer: &BaseConsumer<Context>, change: &Change) {
     let answer = match (consumer.rebalance_protocol(), change) {
@@ -201,5 +223,18 @@ impl Wake {
         let rung = lock(&self.rung);
         let (mut rung, _) = self.bell.wait_timeout_while(rung, limit, |rung| !*rung).unwrap_or_else(PoisonError::into_inner);
         *rung = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_of_a_reset_is_found_in_the_line() {
+        let line = "[thrd:main]: ztf_2 [13]: offset reset (at offset 7 (leader epoch 0), broker 1) to cached BEGINNING offset 9";
+        assert_eq!(moved_partition(line), Some(("ztf_2".to_owned(), 13)));
+        assert_eq!(moved_partition(line.trim_start_matches("[thrd:main]: ")), Some(("ztf_2".to_owned(), 13)));
+        assert_eq!(moved_partition("[thrd:main]: ztf [1]: offset commit failed"), None);
     }
 }

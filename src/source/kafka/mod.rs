@@ -3,15 +3,19 @@
 //! **Invariant:** the main queue is served at every call, also while nothing may be read, so a membership is never lost to
 //! back-pressure.
 //! **Invariant:** only watermarks are committed, and only of what this consumer itself has read.
+//! **Invariant:** messages that the broker has deleted before they were read are counted, never passed over in silence (`gaps`).
 //! **Invariant:** partitions are given away when all that was read of them is durable, or else the generation ends: no batch of
 //! a partition outlives its membership.
 
 mod connection;
 mod context;
+mod gaps;
 mod newest;
 mod partition;
 mod rebalance;
+mod replay;
 mod settings;
+mod starts;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -98,7 +102,7 @@ impl Kafka {
         let due = |p: &Partition| {
             p.active().is_some_and(|r| {
                 let builder = r.builder();
-                builder.is_full() || (r.is_at_end() && !r.is_done()) || builder.deadline().is_some_and(|d| d <= now)
+                builder.is_full() || (r.is_at_end() && !builder.is_empty()) || builder.deadline().is_some_and(|d| d <= now)
             })
         };
         let late = self.partitions.iter().find(|p| due(p));
@@ -109,15 +113,16 @@ impl Kafka {
             return Ok(());
         }
         let count = self.partitions.len();
-        let mut jumps = Vec::new();
+        let (mut backs, mut holes) = (Vec::new(), Vec::new());
         let mut any = false;
         for turn in (0..count).map(|i| (self.turn + i) % count) {
             let partition = &mut self.partitions[turn];
             let origin = partition.origin().clone();
             let Some(reader) = partition.reader() else { continue };
-            let read = reader.read()?;
+            let read = reader.read(self.connection.context())?;
             any |= read.any;
-            jumps.extend(read.jump.map(|jump| (origin.clone(), jump)));
+            backs.extend(read.back.map(|back| (origin.clone(), back)));
+            holes.extend(read.hole.map(|hole| (origin.clone(), hole)));
             if reader.builder().is_full() {
                 self.ready = Some((*origin).clone());
                 self.turn = (turn + 1) % count;
@@ -127,8 +132,15 @@ impl Kafka {
         if any {
             self.connection.context().well();
         }
-        for (origin, (committed, first)) in jumps {
-            self.say_jump(&origin, committed, first);
+        for (origin, (committed, first)) in backs {
+            self.say_rewound(&origin, committed, first);
+        }
+        for (origin, hole) in holes {
+            if self.look_into(&origin, hole)?
+                && let Some(reader) = self.partition(&origin.topic, origin.partition).and_then(Partition::reader)
+            {
+                reader.settle_hole();
+            }
         }
         Ok(())
     }
@@ -141,24 +153,11 @@ impl Kafka {
         self.ready = hurried.fold(None, |first, origin| first.or(Some(origin)));
     }
 
-    fn say_jump(&self, origin: &TopicPartition, committed: i64, first: i64) {
-        let component = self.context.component.as_str();
-        if first < committed {
-            tracing::warn!(
-                component, partition = %origin, committed, first,
-                "the log begins anew before the committed offset: the topic was made again; all of it is read"
-            );
-            return;
-        }
-        // A jump is no loss where it is only over transaction markers or compacted messages.
-        let lowest = self.connection.consumer().fetch_watermarks(&origin.topic, origin.partition, ASK_LIMIT).ok().map(|w| w.0);
-        let lost = lowest.map(|lowest| (lowest - committed).max(0));
-        if lost != Some(0) {
-            tracing::warn!(
-                component, partition = %origin, committed, first, lost,
-                "messages after the committed offset are no longer kept by the broker"
-            );
-        }
+    fn say_rewound(&self, origin: &TopicPartition, committed: i64, first: i64) {
+        tracing::warn!(
+            component = self.context.component, partition = %origin, committed, first,
+            "the log begins anew before the committed offset: the topic was made again; all of it is read"
+        );
     }
 
     /// Whether a finite run is over.

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Message;
 use rdkafka::consumer::BaseConsumer;
@@ -13,6 +13,9 @@ use rdkafka::message::{Headers, OwnedMessage};
 use super::context::{Context, Wake};
 use crate::alert::{Budget, Fault, Gate, Header, RawBatch, RawMessage, TopicPartition, Turnstile};
 use crate::source::builder::Builder;
+
+/// How often it is asked what became of offsets that did not come.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A partition that is ours.
 pub(super) struct Partition {
@@ -36,6 +39,16 @@ pub(super) struct Reader {
     target: Option<i64>,
     at_end: bool,
     fresh: bool,
+    /// Offsets that did not come, and when it was looked into last. Nothing more is read until it is known what became of them.
+    hole: Option<(Hole, Option<Instant>)>,
+}
+
+/// Offsets from `from` (included) to `to` (excluded) that did not come although they were next, where they may have been deleted
+/// before they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) from: i64,
+    pub(super) to: i64,
 }
 
 /// What happened while a queue was read.
@@ -43,8 +56,10 @@ pub(super) struct Reader {
 pub(super) struct Read {
     /// Whether any message came.
     pub(super) any: bool,
-    /// The first message after the assignment lay elsewhere than the commit: the commit and the message's offset.
-    pub(super) jump: Option<(i64, i64)>,
+    /// The first message after the assignment lay before the commit: the commit and the message's offset.
+    pub(super) back: Option<(i64, i64)>,
+    /// Offsets that are to be looked into before more is read.
+    pub(super) hole: Option<Hole>,
 }
 
 impl Partition {
@@ -61,7 +76,7 @@ impl Partition {
         let bell = wake.clone();
         queue.set_nonempty_callback(move || bell.ring());
         let turnstile = Turnstile::new(gate, origin.clone());
-        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true };
+        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true, hole: None };
         Some(Self { origin, reader: Some(reader), handed: None, committed })
     }
 
@@ -124,7 +139,7 @@ impl Reader {
 
     /// Whether it was read to its end and all of that was handed out.
     pub(super) fn is_done(&self) -> bool {
-        self.at_end && self.builder.is_empty()
+        self.at_end && self.builder.is_empty() && self.hole.is_none()
     }
 
     /// Whether it was read to its end.
@@ -136,10 +151,10 @@ impl Reader {
     ///
     /// # Errors
     /// When the log has gone back behind what was read: its topic was made anew.
-    pub(super) fn read(&mut self) -> Result<Read, Fault> {
+    pub(super) fn read(&mut self, context: &Context) -> Result<Read, Fault> {
         let mut read = Read::default();
         self.look_for_end();
-        while !self.at_end && !self.builder.is_full() {
+        while self.hole.is_none() && !self.at_end && !self.builder.is_full() {
             if let Some(held) = self.held.take() {
                 if !self.turnstile.admits(held.payload()) {
                     self.held = Some(held);
@@ -153,11 +168,19 @@ impl Reader {
                 Some(Ok(message)) => {
                     let offset = message.offset();
                     let fresh = std::mem::take(&mut self.fresh);
+                    // What lies at the target or beyond is no part of this run, and offsets before it may be of no message.
+                    let beyond = self.target.is_some_and(|target| target <= offset);
+                    let to = self.target.map_or(offset, |target| target.min(offset));
                     if let Some(next) = self.builder.position() {
-                        if fresh && offset != next {
-                            read.jump = Some((next, offset));
+                        if next < to && (context.take_moved(&self.builder.origin().topic, message.partition()) || fresh) {
+                            self.hole = Some((Hole { from: next, to }, None));
+                            self.at_end |= beyond;
+                            self.held = (!beyond).then(|| message.detach());
+                            read.any = true;
+                            break;
                         }
                         if fresh && offset < next {
+                            read.back = Some((next, offset));
                             self.builder.restart(offset);
                         } else if offset < next {
                             let origin = self.builder.origin();
@@ -167,20 +190,40 @@ impl Reader {
                         }
                     }
                     read.any = true;
+                    if beyond {
+                        self.at_end = true;
+                        break;
+                    }
                     if !self.turnstile.admits(message.payload()) {
                         self.held = Some(message.detach());
                         break;
                     }
                     push(&mut self.builder, &message);
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => self.at_end = true,
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.at_end = true;
+                    // The log may have lost all that was next.
+                    let left = self.builder.position().zip(self.target).filter(|(next, target)| next < target);
+                    self.hole = left.map(|(from, to)| (Hole { from, to }, None));
+                }
                 // Other errors of a partition are said by the context; the client goes on by itself.
                 Some(Err(_)) => {}
                 None => break,
             }
             self.look_for_end();
         }
+        if let Some((hole, looked)) = &mut self.hole
+            && looked.is_none_or(|looked| looked.elapsed() >= LOOK_INTERVAL)
+        {
+            *looked = Some(Instant::now());
+            read.hole = Some(*hole);
+        }
         Ok(read)
+    }
+
+    /// It is known what became of the offsets that did not come: reading goes on behind them.
+    pub(super) fn settle_hole(&mut self) {
+        self.hole = None;
     }
 
     fn look_for_end(&mut self) {

@@ -13,8 +13,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::connection::Connection;
 use super::context::{Change, give_up};
 use super::partition::Partition;
-use super::{ASK_LIMIT, COMMIT_LIMIT, Kafka, settings};
+use super::{ASK_LIMIT, Kafka, settings};
 use crate::alert::{Fault, TopicPartition};
+use crate::config::Start;
 use crate::source::builder::Builder;
 
 /// Partitions that are to be given away once all that was read of them is durable.
@@ -69,6 +70,10 @@ impl Kafka {
         let mut starts = TopicPartitionList::new();
         let found = if list.count() > 0 { consumer.committed_offsets(list.clone(), ASK_LIMIT) } else { Ok(list.clone()) };
         if let Err(error) = &found {
+            if self.config.start != Start::Earliest {
+                // The client, left to itself, would begin at the oldest message where there is no commit.
+                return Err(Fault::environment(format!("committed offsets are not known: {error}; asking again after a pause")));
+            }
             tracing::warn!(component, %error, "committed offsets are not known yet; the client keeps asking");
         }
         let mut begun = Vec::new();
@@ -86,12 +91,25 @@ impl Kafka {
                 Some(Offset::Offset(offset)) => Offset::Offset(unrecorded.map_or(offset, |u| u.max(offset))),
                 _ if let Some(offset) = unrecorded => Offset::Offset(offset),
                 Some(Offset::Stored) => Offset::Stored,
-                _ if settings::starts_at_end(&self.config) => {
-                    let end = self.ask_end(&origin)?;
-                    begun.push((origin.clone(), end));
-                    Offset::Offset(end)
+                _ => match self.begin(&origin)? {
+                    Some(offset) => {
+                        begun.push((origin.clone(), offset));
+                        Offset::Offset(offset)
+                    }
+                    None => Offset::Invalid,
+                },
+            };
+            let start = match start {
+                Offset::Offset(offset) => {
+                    let first = self.begin_in_log(&origin, offset)?;
+                    if first != offset {
+                        // The gap is written down: committed behind it, it is not noticed again.
+                        begun.retain(|(begun, _)| *begun != origin);
+                        begun.push((origin.clone(), first));
+                    }
+                    Offset::Offset(first)
                 }
-                _ => Offset::Invalid,
+                other => other,
             };
             let position = if let Offset::Offset(offset) = start { Some(offset) } else { None };
             self.take(origin.clone(), position)?;
@@ -116,7 +134,7 @@ impl Kafka {
         let target = if self.config.until_end {
             let end = match self.ends.get(&origin) {
                 Some(end) => *end,
-                None => self.ask_end(&origin)?,
+                None => self.ask_target(&origin)?,
             };
             self.ends.insert(origin.clone(), end);
             Some(end)
@@ -138,35 +156,6 @@ impl Kafka {
         }
         self.partitions.push(partition);
         Ok(())
-    }
-
-    fn ask_end(&self, origin: &TopicPartition) -> Result<i64, Fault> {
-        let marks = self.connection.consumer().fetch_watermarks(&origin.topic, origin.partition, ASK_LIMIT);
-        marks.map(|(_, end)| end).map_err(|e| {
-            Fault::environment(format!("{origin}: the broker does not tell where the log ends: {e}; asking again after a pause"))
-        })
-    }
-
-    /// Commits where reading begins at the end of the log: a generation that fails before its first commit must not begin at a
-    /// later end and pass over what came between.
-    fn remember_start(&mut self, begun: &[(TopicPartition, i64)]) -> Result<(), Fault> {
-        let mut list = TopicPartitionList::new();
-        let failed =
-            |e: String| Fault::environment(format!("the position where reading begins was not committed: {e}; joining again"));
-        for (origin, end) in begun {
-            list.add_partition_offset(&origin.topic, origin.partition, Offset::Offset(*end))
-                .map_err(|e| failed(e.to_string()))?;
-        }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        let deadline = Instant::now() + COMMIT_LIMIT;
-        self.connection.commit(list);
-        match self.take_outcomes(deadline) {
-            Some(error) => Err(failed(error.to_string())),
-            None if self.connection.is_committing() => Err(failed(format!("no answer within {COMMIT_LIMIT:?}"))),
-            None => Ok(()),
-        }
     }
 
     fn revoke(&mut self, list: TopicPartitionList) {

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 
 use super::context::Context;
 use crate::alert::Fault;
-use crate::config::{KafkaSource, Start};
+use crate::config::KafkaSource;
 
 /// Partitions that a topic is taken to have while no broker has told.
 const PARTITIONS_UNKNOWN: usize = 8;
@@ -32,7 +32,6 @@ pub(super) fn client(config: &KafkaSource, queue_bytes: u64, partitions: usize) 
         .set("client.id", "skysluice")
         .set("bootstrap.servers", &config.brokers)
         .set("group.id", &config.group)
-        .set("auto.offset.reset", if config.start == Start::Latest { "latest" } else { "earliest" })
         .set("enable.partition.eof", if config.until_end { "true" } else { "false" })
         // `receive.message.max.bytes` follows `fetch.max.bytes` by itself.
         .set("fetch.max.bytes", response.to_string())
@@ -54,6 +53,9 @@ pub(super) fn client(config: &KafkaSource, queue_bytes: u64, partitions: usize) 
     }
     // Offsets are committed when the sinks are done and at no other time: this is not for the user to change.
     client.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+    // Where reading begins is decided at the assignment. What the client decides by itself is where to go on when the broker does
+    // not keep a position any more: at the oldest message, whatever was asked for the first time, since all later ones are to be read.
+    client.set("auto.offset.reset", "earliest");
     client.set_log_level(RDKafkaLogLevel::Warning);
     client
 }
@@ -81,14 +83,6 @@ pub(super) fn milliseconds(config: &KafkaSource, key: &str, default: u64) -> Dur
     Duration::from_millis(config.properties.get(key).and_then(|v| v.parse().ok()).unwrap_or(default))
 }
 
-/// Whether reading begins at the end where nothing is committed.
-pub(super) fn starts_at_end(config: &KafkaSource) -> bool {
-    match config.properties.get("auto.offset.reset").map(String::as_str) {
-        Some(reset) => matches!(reset, "latest" | "largest" | "end"),
-        None => config.start == Start::Latest,
-    }
-}
-
 /// Why librdkafka refused the properties, without their values: one of them may be a password.
 pub(super) fn refused(error: &KafkaError) -> Fault {
     let what = match error {
@@ -102,6 +96,7 @@ pub(super) fn refused(error: &KafkaError) -> Fault {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::config::{Expired, Start};
 
     fn config() -> KafkaSource {
         KafkaSource {
@@ -109,7 +104,9 @@ mod tests {
             topics: vec!["t".into()],
             group: "g".into(),
             start: Start::Earliest,
+            expired: Expired::Continue,
             until_end: false,
+            replay: None,
             properties: [("sasl.password", "hunter2"), ("enable.auto.commit", "true"), ("fetch.wait.max.ms", "7")]
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .into(),

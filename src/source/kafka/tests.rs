@@ -16,7 +16,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::Kafka;
 use crate::alert::{Fault, Polled, RawBatch, Source, TopicPartition};
-use crate::config::{BatchLimits, KafkaSource, Start};
+use crate::config::{BatchLimits, Expired, KafkaSource, Start};
 use crate::ledger::Handled;
 use crate::source::SourceContext;
 use crate::source::testing::{Nine, SINK, assert_contiguous, context, count, drain, poll_until};
@@ -35,7 +35,9 @@ fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
         topics: vec!["t".into()],
         group: "g".into(),
         start: Start::Earliest,
+        expired: Expired::Continue,
         until_end: false,
+        replay: None,
         properties: QUICK.iter().chain(properties).map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect(),
     }
 }
