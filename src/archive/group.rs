@@ -30,7 +30,9 @@ use super::stamps::Stamps;
 use crate::alert::Permit;
 use crate::durable::Staged;
 
-/// Rows that are gathered and encoded at a time.
+/// Values that are gathered and encoded at a time, of all leaf columns of a column: what the caches of a core hold.
+const VALUES: usize = 1 << 15;
+/// Rows that are, at least.
 const ROWS: usize = 256;
 
 /// Rows that wait to become a row group.
@@ -175,7 +177,7 @@ impl Column<'_> {
         }
         let mut writers: Vec<ArrowColumnWriter> = self.leaves.into_iter().map(|(_, writer)| writer).collect();
         if !stamps.iter().all(|stamp| *stamp) {
-            for rows in order.chunks(ROWS) {
+            for rows in order.chunks(ROWS.max(VALUES / writers.len())) {
                 // Levels of stamps are made with the others of their struct and dropped: they are one run.
                 let leaves = compute_leaves(self.field, &interleave(&self.arrays, rows)?)?;
                 for ((writer, leaf), _) in writers.iter_mut().zip(&leaves).zip(&stamps).filter(|(_, stamp)| !**stamp) {
