@@ -187,10 +187,10 @@ fn own_fields() -> Fields {
     ])
 }
 
-/// Dictionaries for text and small integers, zstd for all but bytes (performance.md: cut-outs are compressed already or cost
-/// more than they gain, dictionaries of floats triple the cost). Statistics of pages for what the candidate view is made of and
-/// for our own fields, of chunks for other columns without repetition, none inside lists, where no reader uses them. A Bloom
-/// filter for the id of the object.
+/// Dictionaries for text and small integers, zstd for all but bytes and what steps add (performance.md: cut-outs are compressed
+/// already or cost more than they gain, dictionaries of floats triple the cost). Statistics of pages for what the candidate view
+/// is made of and for our own fields, of chunks for other columns without repetition, none inside lists, where no reader uses
+/// them. A Bloom filter for the id of the object.
 fn properties(
     file: &Schema,
     parquet: &SchemaDescriptor,
@@ -229,15 +229,12 @@ fn properties(
                 .set_column_bloom_filter_fpp(path.clone(), 0.001)
                 .set_column_bloom_filter_max_ndv(path.clone(), OBJECTS);
         }
-        let scarce = column.max_rep_level() == 0 && path.parts().len() > 1 && added(&path);
+        // What steps have added holds the same few values over and over, or none, or numbers that do not compress: dictionaries and
+        // run lengths are all that it needs, and setting up a codec for each column would cost more than everything else about it.
+        if added(&path) {
+            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+        }
         match content {
-            // Records that steps have added hold the same few values over and over, or none: run lengths are all that they need, and
-            // setting up a codec for each would cost more than everything else about them.
-            _ if scarce => {
-                properties = properties
-                    .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-                    .set_column_dictionary_enabled(path, column.physical_type() != Type::BOOLEAN);
-            }
             Content::Bytes => properties = properties.set_column_compression(path, of_bytes),
             Content::Repeating => properties = properties.set_column_dictionary_enabled(path, true),
             Content::Other => {}

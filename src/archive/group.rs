@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StructArray, new_null_array};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{ArrowError, DataType, Field, Schema};
 use arrow_select::interleave::interleave;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::Compression;
@@ -30,7 +31,9 @@ use super::stamps::Stamps;
 use crate::alert::Permit;
 use crate::durable::Staged;
 
-/// Rows that are gathered and encoded at a time.
+/// Values that are gathered and encoded at a time, of all leaf columns of a column: what the caches of a core hold.
+const VALUES: usize = 1 << 15;
+/// Rows that are, at least.
 const ROWS: usize = 256;
 
 /// Rows that wait to become a row group.
@@ -175,9 +178,9 @@ impl Column<'_> {
         }
         let mut writers: Vec<ArrowColumnWriter> = self.leaves.into_iter().map(|(_, writer)| writer).collect();
         if !stamps.iter().all(|stamp| *stamp) {
-            for rows in order.chunks(ROWS) {
+            for rows in order.chunks(ROWS.max(VALUES / writers.len())) {
                 // Levels of stamps are made with the others of their struct and dropped: they are one run.
-                let leaves = compute_leaves(self.field, &interleave(&self.arrays, rows)?)?;
+                let leaves = compute_leaves(self.field, &gather(&self.arrays, rows)?)?;
                 for ((writer, leaf), _) in writers.iter_mut().zip(&leaves).zip(&stamps).filter(|(_, stamp)| !**stamp) {
                     writer.write(leaf)?;
                 }
@@ -189,6 +192,36 @@ impl Column<'_> {
             false => Ok(Chunk::Encoded(writer.close()?)),
         };
         writers.into_iter().zip(&stamps).map(close).collect()
+    }
+}
+
+/// As `interleave`, but what is the same in all rows is not looked at row by row: much of what steps say about catalogues is.
+fn gather(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> std::result::Result<ArrayRef, ArrowError> {
+    let Some(data_type) = arrays.first().map(|array| array.data_type()) else { return interleave(arrays, rows) };
+    let full = arrays.iter().all(|array| array.null_count() == 0);
+    match data_type {
+        DataType::Struct(fields) if full && !fields.is_empty() => {
+            let records: Vec<&StructArray> = arrays.iter().map(|array| array.as_struct()).collect();
+            let column = |number: usize| {
+                let columns: Vec<&dyn Array> = records.iter().map(|record| record.column(number).as_ref()).collect();
+                gather(&columns, rows)
+            };
+            let columns = (0..fields.len()).map(column).collect::<std::result::Result<_, _>>()?;
+            Ok(Arc::new(StructArray::try_new(fields.clone(), columns, None)?))
+        }
+        DataType::Boolean if full => {
+            let (set, all) =
+                arrays.iter().fold((0, 0), |(set, all), array| (set + array.as_boolean().true_count(), all + array.len()));
+            match set {
+                0 => Ok(Arc::new(BooleanArray::new(BooleanBuffer::new_unset(rows.len()), None))),
+                set if set == all => Ok(Arc::new(BooleanArray::new(BooleanBuffer::new_set(rows.len()), None))),
+                _ => interleave(arrays, rows),
+            }
+        }
+        flat if !flat.is_nested() && arrays.iter().all(|array| array.null_count() == array.len()) => {
+            Ok(new_null_array(flat, rows.len()))
+        }
+        _ => interleave(arrays, rows),
     }
 }
 
@@ -235,5 +268,55 @@ fn leaf_types<'a>(data_type: &'a DataType, types: &mut Vec<&'a DataType>) {
         }
         DataType::Map(entries, _) => leaf_types(entries.data_type(), types),
         leaf => types.push(leaf),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use arrow_array::{Int32Array, StringViewArray};
+    use arrow_buffer::NullBuffer;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rows of a batch: a flag, a number, a text, and whether the record of the last two is there.
+    type Row = (Option<bool>, Option<i32>, Option<String>, bool);
+
+    fn batch(rows: &[Row], plain: bool) -> ArrayRef {
+        let field = |name: &str, array: &ArrayRef| Arc::new(Field::new(name, array.data_type().clone(), true));
+        let flags: ArrayRef = Arc::new(rows.iter().map(|row| row.0).collect::<BooleanArray>());
+        let numbers: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<Int32Array>());
+        let texts: ArrayRef = Arc::new(rows.iter().map(|row| row.2.as_deref()).collect::<StringViewArray>());
+        let there = (!plain).then(|| rows.iter().map(|row| row.3).collect::<NullBuffer>());
+        let inner = vec![field("number", &numbers), field("text", &texts)].into();
+        let inner: ArrayRef = Arc::new(StructArray::try_new(inner, vec![numbers, texts], there).unwrap());
+        let outer = vec![field("flag", &flags), field("inner", &inner)].into();
+        Arc::new(StructArray::try_new(outer, vec![flags, inner], None).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_gathered_is_what_interleave_makes(
+            batches in prop::collection::vec(prop::collection::vec(any::<Row>(), 0..6), 1..5),
+            // All flags one, all flags the other, no numbers, no texts; records that are all there.
+            same in any::<[bool; 5]>(),
+            from in 0usize..3,
+            seed in any::<usize>(),
+        ) {
+            let rows = |rows: &Vec<Row>| -> Vec<Row> {
+                let flag = |flag| if same[0] { Some(true) } else if same[1] { Some(false) } else { flag };
+                let one = |(a, b, c, d): Row| (flag(a), b.filter(|_| !same[2]), c.filter(|_| !same[3]), d);
+                rows.iter().cloned().map(one).collect()
+            };
+            let whole: Vec<ArrayRef> = batches.iter().map(|batch| self::batch(&rows(batch), same[4])).collect();
+            let sliced = |array: &ArrayRef| array.slice(from.min(array.len()), array.len() - from.min(array.len()));
+            let arrays: Vec<ArrayRef> = whole.iter().map(sliced).collect();
+            let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+            let mut order: Vec<(usize, usize)> =
+                arrays.iter().enumerate().flat_map(|(number, array)| (0..array.len()).map(move |row| (number, row))).collect();
+            order.sort_by_key(|(number, row)| (number * 31 + row).wrapping_add(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            prop_assert_eq!(&gather(&arrays, &order).unwrap(), &interleave(&arrays, &order).unwrap());
+        }
     }
 }

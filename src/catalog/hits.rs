@@ -68,8 +68,10 @@ impl Hits {
         &self.found
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets all hits; has room for so many queries.
+    pub(super) fn begin(&mut self, queries: usize) {
         self.ends.clear();
+        self.ends.reserve(queries);
         self.found.clear();
     }
 

@@ -162,7 +162,7 @@ impl Memory {
 
     /// As [`super::Catalog::find`].
     pub fn find(&self, cones: &Cones, hits: &mut Hits) {
-        hits.clear();
+        hits.begin(cones.positions.len());
         let years = cones.epoch.filter(|epoch| epoch.is_finite()).map_or(0.0, |epoch| epoch - self.epoch);
         let drift = self.fastest / 1_000.0 * years.abs();
         for (query, &position) in cones.positions.iter().enumerate() {

@@ -13,7 +13,7 @@ impl Catalog {
     /// emptied first; a position that is none finds nothing.
     pub fn nearest(&self, positions: &[(f64, f64)], count: usize, within: Option<f64>, epoch: Option<f64>, found: &mut Hits) {
         let within = within.unwrap_or(SPHERE).min(SPHERE);
-        found.clear();
+        found.begin(positions.len());
         // Most cones of the area that holds three times as many on average hold enough.
         let even = (3.0 * count as f64 * SKY / self.len().max(1) as f64 / std::f64::consts::PI).sqrt();
         let mut hits = Hits::default();

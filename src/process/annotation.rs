@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::builder::{Float64Builder, StringBuilder};
+use arrow_array::builder::{BooleanBufferBuilder, Float64Builder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int32Array, ListArray, StructArray, UInt32Array, new_null_array};
-use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_cast::display::array_value_to_string;
+use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
 use arrow_select::{interleave::interleave, take::take};
 
 use super::matcher::{Entry, Found};
+use super::tried::Tried;
 use crate::alert::Candidate;
 
 /// Number of matches so far.
@@ -188,7 +189,7 @@ impl Matches {
         match which {
             0 => Ok(self.numbers()),
             1 => self.list(candidate, entries, columns),
-            _ => self.catalogs(entries, columns),
+            _ => self.catalogs(columns),
         }
     }
 
@@ -270,22 +271,24 @@ impl Matches {
         let (mut candid, mut catalogid, mut sourceid) = (texts(), texts(), texts());
         let (mut candra, mut canddec, mut sourcera, mut sourcedec, mut distance) =
             (numbers(), numbers(), numbers(), numbers(), numbers());
-        let (mut id, mut last) = (None, None);
+        let options = FormatOptions::default();
+        let ids = ArrayFormatter::try_new(&candidate.alert_id, &options)?;
+        // Writing to a builder cannot fail.
+        let write = |builder: &mut StringBuilder, text: std::fmt::Arguments<'_>| {
+            let _ = std::fmt::Write::write_fmt(builder, text);
+            builder.append_value("");
+        };
         for (&(which, hit), &row) in picks.iter().zip(rows) {
             let found = &self.found[which];
-            if last != Some(row) {
-                let (ids, i) = (&candidate.alert_id, row as usize);
-                id = if ids.is_null(i) { None } else { Some(array_value_to_string(ids, i)?) };
-                last = Some(row);
-            }
             let hit = found.hits.all()[hit];
-            candid.append_option(id.as_deref());
+            match candidate.alert_id.is_null(row as usize) {
+                true => candid.append_null(),
+                false => write(&mut candid, format_args!("{}", ids.value(row as usize))),
+            }
             candra.append_value(ra.value(row as usize));
             canddec.append_value(dec.value(row as usize));
             catalogid.append_value(&entries[found.entry].id);
-            // Writing to a builder cannot fail.
-            let _ = std::fmt::Write::write_fmt(&mut sourceid, format_args!("{}", found.fitted.catalog.source_id(hit.row)));
-            sourceid.append_value("");
+            write(&mut sourceid, format_args!("{}", found.fitted.catalog.source_id(hit.row)));
             let position = found.fitted.catalog.position(hit.row);
             sourcera.append_value(position.0);
             sourcedec.append_value(position.1);
@@ -303,49 +306,99 @@ impl Matches {
         ])
     }
 
-    fn catalogs(&self, entries: &[Entry], columns: &Columns) -> Result<ArrayRef, ArrowError> {
-        let mut records: Vec<ArrayRef> = Vec::with_capacity(entries.len());
-        for (entry, fields) in columns.of_catalog.iter().enumerate() {
-            let arrays = match self.found.iter().find(|found| found.entry == entry) {
-                Some(found) => self.catalog(found)?,
-                None => fields.iter().map(|field| new_null_array(field.data_type(), self.rows)).collect(),
-            };
-            records.push(Arc::new(StructArray::try_new_with_length(fields.clone(), arrays, None, self.rows)?));
+    /// The record of each catalogue. A batch is small and catalogues are many: what they have of one kind lies in one piece of memory,
+    /// and what is the same for all of a step is made once.
+    fn catalogs(&self, columns: &Columns) -> Result<ArrayRef, ArrowError> {
+        let rows = self.rows;
+        let (mut numbers, mut distances) = (vec![0i32; self.found.len() * rows], vec![0f64; self.found.len() * rows]);
+        let mut matched = BooleanBufferBuilder::new(distances.len());
+        matched.append_n(distances.len(), false);
+        for (place, found) in self.found.iter().enumerate().filter(|(_, found)| found.hits.total() > 0) {
+            for (query, &row) in found.tried.rows.iter().enumerate() {
+                if let [first, ..] = found.hits.of(query) {
+                    let at = place * rows + row as usize;
+                    (numbers[at], distances[at]) = (count(found.hits.of(query).len()), first.distance);
+                    matched.set_bit(at, true);
+                }
+            }
         }
-        Ok(Arc::new(StructArray::try_new_with_length(columns.catalogs.clone(), records, None, self.rows)?))
+        let (numbers, distances, matched) = (ScalarBuffer::from(numbers), ScalarBuffer::from(distances), matched.finish());
+        let mut constants: Option<Constants> = None;
+        let mut records: Vec<ArrayRef> = Vec::with_capacity(columns.of_catalog.len());
+        for (entry, fields) in columns.of_catalog.iter().enumerate() {
+            let arrays = match self.found.iter().position(|found| found.entry == entry) {
+                Some(place) => {
+                    let found = &self.found[place];
+                    let fits = constants.take_if(|constants| Arc::ptr_eq(&constants.tried, &found.tried));
+                    let same = constants.insert(fits.unwrap_or_else(|| Constants::new(&found.tried, rows)));
+                    let nearest = NullBuffer::new(matched.slice(place * rows, rows));
+                    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(fields.len());
+                    arrays.push(Arc::new(Int32Array::new(numbers.slice(place * rows, rows), same.nulls.clone())));
+                    arrays.push(match &found.uncovered {
+                        None => same.unknown.clone(),
+                        Some(uncovered) => same.but(true, uncovered),
+                    });
+                    arrays.push(same.but(false, &found.capped));
+                    arrays.push(Arc::new(Float64Array::new(distances.slice(place * rows, rows), Some(nearest))));
+                    if found.carried.num_columns() > 0 {
+                        let nearest = self.nearest(found);
+                        for column in found.carried.columns() {
+                            arrays.push(take(column, &nearest, None)?);
+                        }
+                    }
+                    arrays
+                }
+                None => fields.iter().map(|field| new_null_array(field.data_type(), rows)).collect(),
+            };
+            records.push(Arc::new(StructArray::try_new_with_length(fields.clone(), arrays, None, rows)?));
+        }
+        Ok(Arc::new(StructArray::try_new_with_length(columns.catalogs.clone(), records, None, rows)?))
     }
 
-    /// The columns of one catalogue.
-    fn catalog(&self, found: &Found) -> Result<Vec<ArrayRef>, ArrowError> {
-        let mut matches = vec![None; self.rows];
-        let (mut covered, mut capped) = (vec![None; self.rows], vec![None; self.rows]);
-        let mut distance = vec![None; self.rows];
-        let mut nearest = vec![None; self.rows];
-        let mut first = 0;
+    /// Of each row the place of its nearest match among all hits of a catalogue.
+    fn nearest(&self, found: &Found) -> UInt32Array {
+        let (mut nearest, mut first) = (vec![None; self.rows], 0);
         for (query, &row) in found.tried.rows.iter().enumerate() {
-            let (hits, row) = (found.hits.of(query), row as usize);
-            matches[row] = Some(count(hits.len()));
-            covered[row] = found.covered.as_ref().map(|covered| covered[query]);
-            capped[row] = Some(found.capped[query]);
-            if let Some(hit) = hits.first() {
-                distance[row] = Some(hit.distance);
-                nearest[row] = u32::try_from(first).ok();
-            }
-            first += hits.len();
+            let hits = found.hits.of(query).len();
+            nearest[row as usize] = u32::try_from(first).ok().filter(|_| hits > 0);
+            first += hits;
         }
-        let mut arrays: Vec<ArrayRef> = vec![
-            Arc::new(Int32Array::from(matches)),
-            Arc::new(BooleanArray::from(covered)),
-            Arc::new(BooleanArray::from(capped)),
-            Arc::new(Float64Array::from(distance)),
-        ];
-        if found.carried.num_columns() > 0 {
-            let nearest = UInt32Array::from(nearest);
-            for column in found.carried.columns() {
-                arrays.push(take(column, &nearest, None)?);
-            }
+        nearest.into()
+    }
+}
+
+/// Columns that have nothing to say, which is what most catalogues have of most batches: valid where alerts were tried.
+struct Constants {
+    tried: Arc<Tried>,
+    nulls: Option<NullBuffer>,
+    yes: ArrayRef,
+    no: ArrayRef,
+    unknown: ArrayRef,
+}
+
+impl Constants {
+    fn new(tried: &Arc<Tried>, rows: usize) -> Constants {
+        let nulls = (tried.rows.len() < rows).then(|| {
+            let mut valid = BooleanBufferBuilder::new(rows);
+            valid.append_n(rows, false);
+            tried.rows.iter().for_each(|row| valid.set_bit(*row as usize, true));
+            NullBuffer::new(valid.finish())
+        });
+        let all = |values| Arc::new(BooleanArray::new(values, nulls.clone()));
+        let (yes, no) = (all(BooleanBuffer::new_set(rows)), all(BooleanBuffer::new_unset(rows)));
+        Constants { tried: tried.clone(), yes, no, unknown: new_null_array(&DataType::Boolean, rows), nulls }
+    }
+
+    /// `value` for all but some of the alerts that were tried.
+    fn but(&self, value: bool, others: &[usize]) -> ArrayRef {
+        let constant = if value { &self.yes } else { &self.no };
+        if others.is_empty() {
+            return constant.clone();
         }
-        Ok(arrays)
+        let mut values = BooleanBufferBuilder::new(constant.len());
+        values.append_n(constant.len(), value);
+        others.iter().for_each(|query| values.set_bit(self.tried.rows[*query] as usize, !value));
+        Arc::new(BooleanArray::new(values.finish(), self.nulls.clone()))
     }
 }
 

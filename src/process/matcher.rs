@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::RecordBatch;
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 
@@ -49,7 +49,8 @@ pub(super) struct Fitted {
     pub catalog: Catalog,
     /// Places of the carried columns among those of the catalogue.
     places: Vec<usize>,
-    carried: Vec<FieldRef>,
+    /// The carried columns of no source, as annotations have them.
+    carried: RecordBatch,
     condition: Option<Bound>,
 }
 
@@ -61,11 +62,11 @@ pub(super) struct Found {
     pub fitted: Arc<Fitted>,
     /// For each alert that was tried.
     pub hits: Hits,
-    /// Of each alert that was tried whether it had more matches than are listed.
-    pub capped: Vec<bool>,
-    /// Of each alert that was tried whether the catalogue has looked there; none where that is not known.
-    pub covered: Option<Vec<bool>>,
-    /// The carried columns of all hits, as annotations have them.
+    /// Those of the alerts that were tried which had more matches than are listed, ascending.
+    pub capped: Vec<usize>,
+    /// Those of them where the catalogue has not looked, ascending; none where that is not known.
+    pub uncovered: Option<Vec<usize>>,
+    /// The carried columns of all hits, as annotations have them; without rows where nothing is carried.
     pub carried: RecordBatch,
 }
 
@@ -94,16 +95,17 @@ impl Entry {
         let (asked, decided) = (matched.clone(), OnceLock::new());
         let live = Live::new(watched, move || {
             let fitted = Fitted::new(Catalog::open(&opening)?, &asked, condition.as_ref())?;
-            let first = decided.get_or_init(|| fitted.carried.clone());
+            let first = decided.get_or_init(|| fitted.carried.schema());
             let types =
-                |fields: &[FieldRef]| fields.iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>();
-            if types(first) != types(&fitted.carried) {
-                let list = |fields: &[FieldRef]| {
+                |carried: &Schema| carried.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>();
+            if types(first) != types(fitted.carried.schema_ref()) {
+                let list = |carried: &Schema| {
+                    let fields = carried.fields();
                     fields.iter().map(|f| format!("{} ({})", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
                 };
                 let reason = format!(
                     "it brings along {}, but before it was {}: restart the service for other columns",
-                    list(&fitted.carried),
+                    list(fitted.carried.schema_ref()),
                     list(first)
                 );
                 return Err(unfit(&asked, reason));
@@ -119,7 +121,7 @@ impl Entry {
             id: matched.id.clone(),
             field: Matched::field_of(&matched.id),
             step,
-            carried: now.carried.clone(),
+            carried: now.carried.schema_ref().fields().to_vec(),
             live: Arc::new(live),
             radius: matched.radius,
             nearest: matched.nearest.map(|count| count as usize),
@@ -187,7 +189,6 @@ impl Entry {
         } else {
             catalog.find(&Cones { positions: &tried.positions, radius, epoch: None }, &mut hits);
         }
-        let rows = |hits: &Hits| hits.all().iter().map(|hit| hit.row).collect::<Vec<_>>();
         if let (Some(condition), true) = (&fitted.condition, hits.total() > 0) {
             let columns = catalog.carried(&rows(&hits));
             let mask = condition.evaluate(&columns, &[]).map_err(|e| e.to_string())?;
@@ -197,18 +198,20 @@ impl Entry {
                 arrow_array::Array::is_valid(&mask, at - 1) && mask.value(at - 1)
             });
         }
-        let (most, mut capped, mut last) = (self.nearest.unwrap_or(usize::MAX), vec![false; hits.queries()], (0, 0));
+        let (most, mut capped, mut last) = (self.nearest.unwrap_or(usize::MAX), Vec::new(), (0, 0));
         hits.retain(|query, _| {
             last = if last.0 == query { (query, last.1 + 1) } else { (query, 1) };
-            capped[query] |= last.1 <= most && last.1 > self.limit;
+            if last.1 <= most && last.1 == self.limit + 1 {
+                capped.push(query);
+            }
             last.1 <= most.min(self.limit)
         });
-        let carried = fitted.annotations(&rows(&hits))?;
-        let covered = catalog.zones().filter(|index| index.has_footprint()).map(|index| {
+        let carried = fitted.annotations(&hits)?;
+        let uncovered = catalog.zones().filter(|index| index.has_footprint()).map(|index| {
             let cells = tried.cells();
-            (0..hits.queries()).map(|query| !hits.of(query).is_empty() || index.covers_cell(cells[query])).collect()
+            (0..hits.queries()).filter(|&query| hits.of(query).is_empty() && !index.covers_cell(cells[query])).collect()
         });
-        Ok(Found { entry, tried: tried.clone(), fitted, hits, capped, covered, carried })
+        Ok(Found { entry, tried: tried.clone(), fitted, hits, capped, uncovered, carried })
     }
 }
 
@@ -224,24 +227,26 @@ impl Fitted {
             .transpose()
             .map_err(|error| unfit(matched, format!("`where`: {error}")))?;
         let places = chosen(&schema, matched)?;
-        let carried = places.iter().map(|&place| annotated(schema.field(place))).collect();
+        let carried = places.iter().map(|&place| annotated(schema.field(place))).collect::<Vec<_>>();
+        let carried = RecordBatch::new_empty(Arc::new(Schema::new(carried)));
         Ok(Fitted { catalog, places, carried, condition })
     }
 
     /// The carried columns of sources, as annotations have them.
-    fn annotations(&self, rows: &[u32]) -> Result<RecordBatch, String> {
-        let schema = Arc::new(Schema::new(self.carried.clone()));
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
-        let columns: Vec<ArrayRef> = match self.places.is_empty() || rows.is_empty() {
-            true => self.carried.iter().map(|field| arrow_array::new_empty_array(field.data_type())).collect(),
-            false => {
-                let all = self.catalog.carried(rows);
-                let typed = |(place, field): (&usize, &FieldRef)| cast(all.column(*place), field.data_type());
-                self.places.iter().zip(&self.carried).map(typed).collect::<Result<_, _>>().map_err(|e| e.to_string())?
-            }
-        };
-        RecordBatch::try_new_with_options(schema, columns, &options).map_err(|e| e.to_string())
+    fn annotations(&self, hits: &Hits) -> Result<RecordBatch, String> {
+        if self.places.is_empty() || hits.total() == 0 {
+            return Ok(self.carried.clone());
+        }
+        let (all, schema) = (self.catalog.carried(&rows(hits)), self.carried.schema());
+        let typed = |(place, field): (&usize, &FieldRef)| cast(all.column(*place), field.data_type());
+        let columns = self.places.iter().zip(schema.fields()).map(typed).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        RecordBatch::try_new(schema, columns).map_err(|e| e.to_string())
     }
+}
+
+/// The sources of hits, by their rows.
+fn rows(hits: &Hits) -> Vec<u32> {
+    hits.all().iter().map(|hit| hit.row).collect()
 }
 
 fn unfit(matched: &Matched, reason: String) -> CatalogError {

@@ -307,8 +307,7 @@ fn search(entries: &[Entry], range: std::ops::Range<usize>, batch: &AlertBatch, 
             *any |= matched;
             with += u64::from(matched);
         }
-        let uncovered = found.covered.iter().flatten().filter(|covered| !**covered).count() as u64;
-        let capped = found.capped.iter().filter(|capped| **capped).count() as u64;
+        let (uncovered, capped) = (found.uncovered.as_ref().map_or(0, Vec::len) as u64, found.capped.len() as u64);
         let numbers = &mut tally.more[report::PER_CATALOG * place..][..report::PER_CATALOG];
         for (number, more) in numbers.iter_mut().zip([with, found.hits.total() as u64, uncovered, capped]) {
             *number += more;

@@ -90,7 +90,7 @@ impl ZoneIndex {
 
     /// All sources in each of a batch of cones; as [`ZoneIndex::search`] in all else.
     pub fn find(&self, cones: &Cones, hits: &mut Hits) {
-        hits.clear();
+        hits.begin(cones.positions.len());
         let view = View::new(self);
         WORK.with_borrow_mut(|work| {
             for start in (0..cones.positions.len()).step_by(GROUP) {

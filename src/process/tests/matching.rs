@@ -10,11 +10,11 @@ use crate::catalog::zones::{Batch, Builder, Footprint, Options, ZoneIndex};
 use crate::config::MatchRadius;
 
 /// Degrees of an arcsecond.
-const ARCSEC: f64 = 1.0 / 3_600.0;
+pub(super) const ARCSEC: f64 = 1.0 / 3_600.0;
 
 /// A zone index of sources (id, ra, dec, own radius), magnitude 10, 11, ... and class `s0`, `s1`, ..., that has looked at the
 /// northern sky.
-fn index(folder: &Path, name: &str, rows: &[(i64, f64, f64, f64)]) -> PathBuf {
+pub(super) fn index(folder: &Path, name: &str, rows: &[(i64, f64, f64, f64)]) -> PathBuf {
     let path = folder.join(name);
     let options = Options { name: "made".into(), version: "v1".into(), footprint: north(), ..Options::default() };
     let mut builder = Builder::create(&path, options).unwrap();
@@ -46,22 +46,22 @@ fn run(chain: &Chain, positions: &[Option<(f64, f64)>]) -> AlertBatch {
     out.parts.into_iter().next().unwrap()
 }
 
-fn column(part: &AlertBatch, path: &str) -> ArrayRef {
+pub(super) fn column(part: &AlertBatch, path: &str) -> ArrayRef {
     let mut names = path.split('.');
     let root = names.next().unwrap();
     let start = part.annotations.iter().find(|a| a.field.name() == root).unwrap().values.clone();
     names.fold(start, |array, name| array.as_struct().column_by_name(name).unwrap().clone())
 }
 
-fn ints(part: &AlertBatch, path: &str) -> Vec<Option<i32>> {
+pub(super) fn ints(part: &AlertBatch, path: &str) -> Vec<Option<i32>> {
     column(part, path).as_primitive::<Int32Type>().iter().collect()
 }
 
-fn bools(part: &AlertBatch, path: &str) -> Vec<Option<bool>> {
+pub(super) fn bools(part: &AlertBatch, path: &str) -> Vec<Option<bool>> {
     column(part, path).as_any().downcast_ref::<BooleanArray>().unwrap().iter().collect()
 }
 
-fn texts(part: &AlertBatch, path: &str) -> Vec<Option<String>> {
+pub(super) fn texts(part: &AlertBatch, path: &str) -> Vec<Option<String>> {
     column(part, path).as_string::<i32>().iter().map(|t| t.map(str::to_owned)).collect()
 }
 
