@@ -140,7 +140,10 @@ impl<'a> Loop<'a> {
     /// Makes topics and configuration.
     fn new(args: &'a CrashArgs, folder: PathBuf, program: PathBuf) -> Result<Self, Error> {
         // A name that no earlier loop in the folder, and no topic or consumer group at the brokers, has.
-        let name = format!("crash-{}-{}", machine::now().replace(|c: char| !c.is_ascii_alphanumeric(), ""), std::process::id());
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let (time, number) =
+            (machine::now().replace(|c: char| !c.is_ascii_alphanumeric(), ""), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("crash-{time}-{}-{number}", std::process::id());
         let folder = folder.join(&name);
         std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         let packets = PacketArgs {
