@@ -316,6 +316,18 @@ fn files_are_short_say_what_they_are_for_and_do_not_panic() {
     none(&all.concat());
 }
 
+/// What the judge shares with what it judges, it can't judge.
+#[test]
+fn the_load_generator_shares_only_the_simulator_with_the_program() {
+    let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("loadgen/Cargo.toml")).unwrap();
+    let own = |line: &&str| line.starts_with("skysluice") || line.contains("package = \"skysluice");
+    assert_eq!(manifest.lines().filter(own).collect::<Vec<_>>(), ["skysluice-simulator.workspace = true"]);
+    let sources = below("loadgen");
+    let lines = sources.iter().flat_map(|s| s.uses("skysluice").into_iter().map(move |n| format!("loadgen/{}:{n}", s.path)));
+    none(&lines.collect::<Vec<_>>());
+    assert_eq!(Source::new("judge/mod.rs".to_owned(), "use skysluice::archive;".to_owned()).uses("skysluice"), [1]);
+}
+
 #[test]
 fn every_module_is_known_to_these_rules() {
     let known: BTreeSet<&str> = STAGES.iter().chain(&PURE).chain(&HOUSE).copied().collect();

@@ -8,6 +8,8 @@ use std::ops::Range;
 pub(crate) struct Container {
     /// The datum.
     pub(crate) datum: Range<usize>,
+    /// The schema, JSON text.
+    pub(crate) schema: Range<usize>,
 }
 
 /// Reads forward; `None` where the bytes end or make no sense.
@@ -49,6 +51,7 @@ pub(crate) fn open(bytes: &[u8]) -> Option<Container> {
     if cursor.take(4)? != b"Obj\x01" {
         return None;
     }
+    let mut schema = 0..0;
     loop {
         let count = cursor.long()?;
         if count == 0 {
@@ -59,8 +62,10 @@ pub(crate) fn open(bytes: &[u8]) -> Option<Container> {
         }
         for _ in 0..count.unsigned_abs() {
             let (key, value) = (cursor.bytes()?, cursor.bytes()?);
-            if key == b"avro.codec" && value != b"null" {
-                return None;
+            match key {
+                b"avro.codec" if value != b"null" => return None,
+                b"avro.schema" => schema = cursor.at - value.len()..cursor.at,
+                _ => {}
             }
         }
     }
@@ -70,7 +75,7 @@ pub(crate) fn open(bytes: &[u8]) -> Option<Container> {
     }
     let datum = cursor.bytes()?.len();
     let end = cursor.at;
-    (cursor.take(16)? == sync && cursor.at == bytes.len()).then_some(Container { datum: end - datum..end })
+    (cursor.take(16)? == sync && cursor.at == bytes.len()).then_some(Container { datum: end - datum..end, schema })
 }
 
 /// Where a ZTF packet says its candidate id: every place of it, so that it can be given another one of the same length.
@@ -144,7 +149,9 @@ mod tests {
             let (mut packet, mut datum) = (Vec::new(), Vec::new());
             simulator.packet(index, &mut packet);
             simulator.packet_datum(index, &mut datum);
-            assert_eq!(packet[open(&packet).unwrap().datum], datum);
+            let container = open(&packet).unwrap();
+            assert_eq!(packet[container.datum], datum);
+            assert_eq!(&packet[container.schema], simulator.schema().as_bytes());
             assert_eq!(open(&packet[..packet.len() - 1]), None);
             assert_eq!(open(&datum), None);
         }

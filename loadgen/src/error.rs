@@ -137,6 +137,54 @@ pub(crate) enum Error {
         /// Where all of its output is.
         log: PathBuf,
     },
+    /// A journal that can't be used.
+    #[error("{place} {path} {problem}; {advice}", place = place_in_journal(*line), path = path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Which line, from 1; 0 for the last.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// What was sent can't be made again.
+    #[error("message {number} can't be made again to be compared: {problem}; {advice}")]
+    Again {
+        /// Its running number.
+        number: u64,
+        /// Why not.
+        problem: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A topic can't be read to its end.
+    #[error("topic {topic} could not be read to its end: nothing came for {seconds} s; are all its brokers there?")]
+    Stuck {
+        /// The topic.
+        topic: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// A schema for messages that don't have theirs.
+    #[error("can't read the schema {path}: {problem}; name the folder of the output's schemas with --schemas, or a bare output's schema with --schema", path = path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// The program that is killed in a loop doesn't do its work.
+    #[error("{what}; the end of the program's output ({log}) may say why:\n{tail}", log = log.display())]
+    Loop {
+        /// What is wrong.
+        what: String,
+        /// Where all of its output is.
+        log: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
     /// A file of the archive can't be read back.
     #[error("can't read {path} back from the archive; it should be whole", path = path.display())]
     Archive {
@@ -163,6 +211,11 @@ pub(crate) enum Error {
         /// Why not.
         source: serde_json::Error,
     },
+}
+
+/// How errors name a line of a journal.
+fn place_in_journal(line: usize) -> String {
+    if line == 0 { "the journal".to_owned() } else { format!("line {line} of the journal") }
 }
 
 impl Error {

@@ -4,16 +4,18 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use skysluice_simulator::{PacketInfo, PacketSchema, Simulator, SimulatorConfig};
+use serde::{Deserialize, Serialize};
+use skysluice_simulator::{PacketInfo, PacketSchema, Simulator, SimulatorConfig, Target};
 
 use crate::container::{self, CandidatePlaces, Container};
 use crate::error::Error;
+use crate::random::Random;
 
 /// Bytes of files that are held in memory at most.
 const LIMIT: usize = 1 << 30;
 
 /// Which packets.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct PacketArgs {
     /// Folder of packets, one file each, sent in the order of their names, over and over. Without it alerts are made up.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["kind", "schema", "history", "seed"])]
@@ -30,6 +32,12 @@ pub(crate) struct PacketArgs {
     /// Seed of made-up alerts.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Known objects on which a fifth of made-up alerts fall, so that objects come again. With 0 every alert is of a new one.
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "from")]
+    pub(crate) objects: u32,
+    /// Cuts every N-th message in half, so that nobody can decode it and it has to become a dead letter.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) broken: Option<u64>,
     /// Gives each packet of --from its own candidate id, wherever the packet says it. For ZTF's packets only.
     #[arg(long)]
     pub(crate) unique_ids: bool,
@@ -42,7 +50,8 @@ pub(crate) struct PacketArgs {
 }
 
 /// Surveys whose alerts can be made up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Survey {
     /// ZTF's packets, in containers.
     Ztf,
@@ -51,7 +60,8 @@ pub(crate) enum Survey {
 }
 
 /// History of made-up alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum History {
     /// As real alerts of known objects: 34 previous candidates and 17 forced photometry points for ZTF, 20 and 50 for LSST.
     Full,
@@ -60,7 +70,8 @@ pub(crate) enum History {
 }
 
 /// How a message holds its Avro datum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Framing {
     /// An Avro object container with its schema inside.
     Container,
@@ -82,7 +93,13 @@ impl PacketArgs {
 
     /// What the simulator is asked for.
     pub(crate) fn config(&self) -> Result<SimulatorConfig, Error> {
-        let config = SimulatorConfig { seed: self.seed, ..SimulatorConfig::of(self.schema()?) };
+        let mut random = Random::new(self.seed);
+        let target = |number| {
+            let (ra, dec) = random.place();
+            Target { id: format!("object {number}"), ra, dec }
+        };
+        let targets = (0..self.objects).map(target).collect();
+        let config = SimulatorConfig { seed: self.seed, targets, ..SimulatorConfig::of(self.schema()?) };
         Ok(match self.history {
             History::Full => config,
             History::None => SimulatorConfig { mean_history: 0.0, mean_forced: 0.0, ..config },
@@ -120,6 +137,7 @@ pub(crate) struct Packets {
     origin: Origin,
     framing: Framing,
     schema_id: u32,
+    broken: Option<u64>,
 }
 
 impl Packets {
@@ -130,7 +148,17 @@ impl Packets {
             Some(folder) => Origin::Files(read(folder, framing, args.unique_ids)?),
             None => Origin::Simulator(Box::new(Simulator::new(args.config()?)?)),
         };
-        Ok(Self { origin, framing, schema_id })
+        Ok(Self { origin, framing, schema_id, broken: args.broken })
+    }
+
+    /// How messages hold their datum.
+    pub(crate) fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Whether message `index` is broken on purpose.
+    pub(crate) fn is_broken(&self, index: u64) -> bool {
+        self.broken.is_some_and(|every| index % every == every - 1)
     }
 
     /// What message `index` says, where it is made up.
@@ -147,6 +175,13 @@ impl Packets {
             Origin::Simulator(simulator) => Some(simulator.schema()),
             Origin::Files(_) => None,
         }
+    }
+
+    /// The schema of message `index`, as JSON text, where it is known: of files only those are that hold one record, uncompressed.
+    pub(crate) fn schema_of(&self, index: u64) -> Option<&str> {
+        let Origin::Files(files) = &self.origin else { return self.schema() };
+        let file = &files[(index % files.len() as u64) as usize];
+        std::str::from_utf8(&file.bytes[file.container.as_ref()?.schema.clone()]).ok()
     }
 
     /// Writes message `index` into `out` and its key, the object or the name of the file, into `key`, replacing what they held.
@@ -178,6 +213,9 @@ impl Packets {
                     places.rename(index, range.start, &mut out[start..]);
                 }
             }
+        }
+        if self.is_broken(index) {
+            out.truncate(out.len() / 2);
         }
     }
 
@@ -249,6 +287,8 @@ pub(crate) mod tests {
             schema: None,
             history: History::Full,
             seed: 0,
+            objects: 0,
+            broken: None,
             unique_ids: false,
             framing: None,
             schema_id: None,
@@ -286,6 +326,17 @@ pub(crate) mod tests {
         let error = |args: &PacketArgs| Packets::new(args).err().unwrap().to_string();
         assert!(error(&PacketArgs { framing: Some(Framing::Container), ..lsst.clone() }).contains("--framing"));
         assert!(error(&PacketArgs { schema: Some("4.01".to_owned()), ..lsst }).contains("can't make alerts"));
+    }
+
+    #[test]
+    fn known_objects_come_again_and_broken_messages_are_cut() {
+        let args = PacketArgs { objects: 3, broken: Some(10), ..args(None) };
+        let packets = Packets::new(&args).unwrap();
+        let names: std::collections::HashSet<String> = (0..200).map(|i| packets.look(i).unwrap().object_id.to_string()).collect();
+        assert!((140..190).contains(&names.len()), "{}", names.len());
+        let (whole, _) = make(&PacketArgs { broken: None, ..args.clone() }, 9);
+        assert_eq!(make(&args, 9).0, whole[..whole.len() / 2]);
+        assert!(packets.is_broken(9) && !packets.is_broken(10) && packets.is_broken(19));
     }
 
     #[test]

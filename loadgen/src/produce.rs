@@ -1,7 +1,10 @@
 //! `skysluice-loadgen produce`: sends alerts to a topic, at a rate, and waits until all of them are delivered.
 
+use std::io::Write;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -10,9 +13,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext, Message};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::journal::{Header as JournalHeader, Journal, Record};
 use crate::packets::{PacketArgs, Packets};
 use crate::schedule::Schedule;
 use crate::topic;
@@ -21,6 +25,8 @@ use crate::topic;
 pub(crate) const INDEX_HEADER: &str = "loadgen.index";
 /// The longest wait between two looks at delivery reports.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a line of the journal may wait for others before it is written.
+const FLUSH: Duration = Duration::from_millis(500);
 /// Messages sent between two looks at delivery reports.
 const LOOK: u64 = 32;
 
@@ -54,12 +60,17 @@ pub(crate) struct ProduceArgs {
     /// Compression of the messages on their way and in the brokers.
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) compression: Compression,
+    /// Appends a line for every message that the brokers have acknowledged, by which `judge` tells later what has become of each.
+    /// Give the same file again when going on with --first-index.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) packets: PacketArgs,
 }
 
 /// Message keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Key {
     /// The object's name for made-up alerts, the name of the file for files.
     Object,
@@ -107,9 +118,30 @@ pub(crate) struct Summary {
     first_index: u64,
 }
 
-/// Counts deliveries.
+/// Counts deliveries and writes them down.
 #[derive(Default)]
 struct Deliveries(Mutex<Counts>);
+
+impl Deliveries {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands what was written down to the system, every now and then.
+    fn flush_journal(&self, last: &mut Instant) -> Result<(), Error> {
+        let mut counts = self.counts();
+        if let Some(error) = counts.unwritten.take() {
+            return Err(Error::file("write", "the journal")(error));
+        }
+        match &mut counts.journal {
+            Some(journal) if last.elapsed() > FLUSH => {
+                *last = Instant::now();
+                journal.flush()
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 #[derive(Default)]
 struct Counts {
@@ -117,15 +149,19 @@ struct Counts {
     bytes: u64,
     failed: u64,
     reason: Option<KafkaError>,
+    journal: Option<Journal>,
+    /// Why the journal could not be written.
+    unwritten: Option<std::io::Error>,
 }
 
 impl ClientContext for Deliveries {}
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    /// The running number.
+    type DeliveryOpaque = Box<u64>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn delivery(&self, result: &DeliveryResult<'_>, number: Box<u64>) {
+        let mut counts = self.counts();
         match result {
             Ok(message) => {
                 let partition = message.partition() as usize;
@@ -134,6 +170,18 @@ impl ProducerContext for Deliveries {
                 }
                 counts.delivered[partition] += 1;
                 counts.bytes += message.payload().map_or(0, <[u8]>::len) as u64;
+                if let Some(journal) = &mut counts.journal {
+                    let record = Record {
+                        number: *number,
+                        partition: message.partition(),
+                        offset: message.offset(),
+                        timestamp: message.timestamp().to_millis().unwrap_or(-1),
+                        checksum: crc32fast::hash(message.payload().unwrap_or_default()),
+                        key: message.key().and_then(|key| std::str::from_utf8(key).ok()),
+                    };
+                    let added = journal.add(&record);
+                    counts.unwritten = counts.unwritten.take().or(added.err());
+                }
             }
             Err((error, _)) => {
                 counts.failed += 1;
@@ -144,24 +192,32 @@ impl ProducerContext for Deliveries {
 }
 
 /// Runs `produce` and prints its line.
-pub(crate) fn run(args: &ProduceArgs) -> Result<(), Error> {
-    let summary = produce(args)?;
-    println!("{}", serde_json::to_string(&summary).expect("numbers and texts are always JSON"));
-    Ok(())
+pub(crate) fn run(args: &ProduceArgs, out: &mut dyn Write) -> Result<(), Error> {
+    let line = serde_json::to_string(&produce(args)?).expect("numbers and texts are always JSON");
+    writeln!(out, "{line}").map_err(Error::file("write", "standard output"))
 }
 
 /// Sends the messages and waits for their delivery.
 pub(crate) fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
+    produce_until(args, &AtomicBool::new(false), &progress(args.count))
+}
+
+/// As [`produce`], but ends early when told to stop.
+pub(crate) fn produce_until(args: &ProduceArgs, stop: &AtomicBool, bar: &ProgressBar) -> Result<Summary, Error> {
     let packets = Packets::new(&args.packets)?;
     let producer: BaseProducer<Deliveries> =
         settings(args).create_with_context(Deliveries::default()).map_err(Error::kafka("start a producer", &args.brokers))?;
+    if let Some(path) = &args.journal {
+        let journal = Journal::open(path, &JournalHeader::new(&args.topic, args.key, &args.packets)?)?;
+        producer.context().counts().journal = Some(journal);
+    }
     let partitions = topic::ensure(producer.client(), &args.brokers, &args.topic, args.partitions.map(NonZeroU32::get))?;
 
     let schedule = Schedule::new(args.rate, args.burst);
-    let bar = progress(args.count);
     let (mut payload, mut key) = (Vec::new(), String::new());
     let start = Instant::now();
-    for number in 0..args.count {
+    let (mut flushed, mut sent) = (start, 0);
+    'send: for number in 0..args.count {
         let index = args.first_index + number;
         packets.make(index, &mut payload, &mut key);
         loop {
@@ -169,25 +225,38 @@ pub(crate) fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
             if wait.is_zero() {
                 break;
             }
+            if stop.load(Ordering::Relaxed) {
+                break 'send;
+            }
             bar.set_position(number);
             producer.poll(wait.min(PAUSE));
+            producer.context().flush_journal(&mut flushed)?;
         }
         send(&producer, args, index, &payload, &key)?;
+        sent = number + 1;
         if number % LOOK == 0 {
             producer.poll(Duration::ZERO);
+            producer.context().flush_journal(&mut flushed)?;
             bar.set_position(number);
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
         }
     }
     // The last message has its interval too.
-    let sending = start.elapsed().max(schedule.due(args.count));
+    let sending = start.elapsed().max(schedule.due(sent));
     producer.flush(rdkafka::util::Timeout::Never).map_err(Error::kafka("deliver messages", &args.brokers))?;
     let seconds = start.elapsed().as_secs_f64();
     bar.finish_and_clear();
 
-    let mut counts = producer.context().0.lock().unwrap_or_else(PoisonError::into_inner);
+    producer.context().flush_journal(&mut flushed)?;
+    let mut counts = producer.context().counts();
+    if let Some(journal) = &mut counts.journal {
+        journal.sync()?;
+    }
     if let Some(reason) = &counts.reason {
         let (topic, reason) = (args.topic.clone(), reason.to_string());
-        return Err(Error::Undelivered { failed: counts.failed, count: args.count, topic, reason });
+        return Err(Error::Undelivered { failed: counts.failed, count: sent, topic, reason });
     }
     let mut delivered = std::mem::take(&mut counts.delivered);
     delivered.resize(partitions.max(delivered.len()), 0);
@@ -197,8 +266,8 @@ pub(crate) fn produce(args: &ProduceArgs) -> Result<Summary, Error> {
         bytes: counts.bytes,
         seconds,
         rate_offered: args.rate,
-        rate_sent: args.count as f64 / sending.as_secs_f64(),
-        rate: args.count as f64 / seconds,
+        rate_sent: sent as f64 / sending.as_secs_f64(),
+        rate: sent as f64 / seconds,
         partitions: delivered,
         first_index: args.first_index,
     })
@@ -228,7 +297,8 @@ fn settings(args: &ProduceArgs) -> ClientConfig {
 fn send(producer: &BaseProducer<Deliveries>, args: &ProduceArgs, index: u64, payload: &[u8], key: &str) -> Result<(), Error> {
     let number = index.to_string();
     let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: INDEX_HEADER, value: Some(number.as_bytes()) });
-    let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&args.topic).payload(payload).headers(headers);
+    let mut record: BaseRecord<'_, str, [u8], Box<u64>> =
+        BaseRecord::with_opaque_to(&args.topic, Box::new(index)).payload(payload).headers(headers);
     if args.key == Key::Object {
         record = record.key(key);
     }
@@ -277,6 +347,7 @@ mod tests {
             key: Key::Object,
             first_index: 1000,
             compression: Compression::Lz4,
+            journal: None,
             packets: packet_args(None),
         }
     }
@@ -317,6 +388,33 @@ mod tests {
         let holding = topic::look(&args.brokers, "night").unwrap();
         assert_eq!(holding.messages, 50);
         assert!((holding.mean_bytes - summary.bytes as f64 / 50.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_journal_has_a_line_for_every_message_that_was_acknowledged() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("night", 3, 1).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let args = args(cluster.bootstrap_servers(), "night", 40);
+        let args = ProduceArgs { journal: Some(path.clone()), key: Key::None, ..args };
+        produce(&args).unwrap();
+        produce(&ProduceArgs { first_index: 1040, count: 10, ..args.clone() }).unwrap();
+        let packets = Packets::new(&args.packets).unwrap();
+        let mut reader = crate::journal::Reader::open(&path).unwrap();
+        let (mut numbers, mut places) = (Vec::new(), HashSet::new());
+        while let Some(record) = reader.read_record().unwrap() {
+            let (mut payload, mut key) = (Vec::new(), String::new());
+            packets.make(record.number, &mut payload, &mut key);
+            assert_eq!((record.checksum, record.key), (crc32fast::hash(&payload), None));
+            // What the broker says: this one gives all messages the same time.
+            assert!(record.timestamp > 0, "{record:?}");
+            assert!(places.insert((record.partition, record.offset)), "{record:?}");
+            numbers.push(record.number);
+        }
+        numbers.sort_unstable();
+        assert_eq!(numbers, (1000..1050).collect::<Vec<u64>>());
+        assert!(!reader.is_torn());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `skysluice-loadgen table`: the medians of many lines of `bench` as a table, to be read by people and put into a page.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -17,15 +18,14 @@ pub(crate) struct TableArgs {
 }
 
 /// Runs `table` and prints it.
-pub(crate) fn run(args: &TableArgs) -> Result<(), Error> {
+pub(crate) fn run(args: &TableArgs, out: &mut dyn Write) -> Result<(), Error> {
     let text = std::fs::read_to_string(&args.lines).map_err(Error::file("read", &args.lines))?;
     let mut runs = Vec::new();
     for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let wrong = |source| Error::Line { path: args.lines.clone(), line: number, source };
         runs.push(serde_json::from_str(line).map_err(wrong)?);
     }
-    print!("{}", table(&runs));
-    Ok(())
+    write!(out, "{}", table(&runs)).map_err(Error::file("write", "standard output"))
 }
 
 /// The table in Markdown: a row for each label, in the order in which they come.

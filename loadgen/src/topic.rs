@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
@@ -52,7 +52,17 @@ pub(crate) fn ensure<C: ClientContext>(
 
 /// Creates a topic with this many partitions where it isn't there; one with another number of them is an error.
 pub(crate) fn create(brokers: &str, topic: &str, partitions: u32) -> Result<(), Error> {
-    ensure(consumer(brokers, "skysluice-loadgen")?.client(), brokers, topic, Some(partitions)).map(drop)
+    let consumer = consumer(brokers, "skysluice-loadgen")?;
+    let wanted = ensure(consumer.client(), brokers, topic, Some(partitions))?;
+    // The controller has answered; the brokers that clients ask may be a moment behind.
+    let start = Instant::now();
+    while !ends(&consumer, brokers, topic).is_ok_and(|ends| ends.len() == wanted) {
+        if start.elapsed() > ANSWER {
+            return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// A consumer that commits nothing, for questions about a group or a topic.
@@ -121,6 +131,29 @@ pub(crate) fn look(brokers: &str, topic: &str) -> Result<Holding, Error> {
 fn number(message: &impl Message) -> Option<u64> {
     let header = message.headers()?.iter().find(|header| header.key == INDEX_HEADER)?;
     std::str::from_utf8(header.value?).ok()?.parse().ok()
+}
+
+/// Messages of the topic that the group has committed.
+pub(crate) fn committed(consumer: &BaseConsumer, topic: &str, partitions: i32, brokers: &str) -> Result<u64, Error> {
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition(topic, partition);
+    }
+    let found = consumer.committed_offsets(list, ANSWER).map_err(Error::kafka("ask for commits", brokers))?;
+    let offsets = found.elements().into_iter().filter_map(|element| match element.offset() {
+        Offset::Offset(offset) => u64::try_from(offset).ok(),
+        _ => None,
+    });
+    Ok(offsets.sum())
+}
+
+/// First offsets of the partitions of a topic and those past their ends.
+pub(crate) fn ends(consumer: &BaseConsumer, brokers: &str, topic: &str) -> Result<Vec<(i64, i64)>, Error> {
+    let Some(count) = partitions(consumer.client(), brokers, topic)? else {
+        return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
+    };
+    let failed = |error| Error::kafka(format!("find the ends of topic {topic}"), brokers)(error);
+    (0..count as i32).map(|partition| consumer.fetch_watermarks(topic, partition, ANSWER).map_err(failed)).collect()
 }
 
 /// Wakes a thread.

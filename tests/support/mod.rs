@@ -16,6 +16,7 @@ pub mod python;
 pub mod random;
 pub mod registry;
 pub mod run;
+pub mod sabotage;
 pub mod scratch;
 pub mod simulator;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::packets::Packets;
+use crate::random::Random;
 
 /// One alert of so many has a source of a catalogue beside it.
 const BESIDE: u64 = 5;
@@ -23,15 +24,14 @@ fn one(catalogue: u64, rows: u64, packets: &Packets, count: u64, folder: &Path) 
     let path = folder.join(format!("random-{}.csv", catalogue + 1));
     let file = File::create(&path).map_err(Error::file("create", &path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let mut random = Random(catalogue);
+    let mut random = Random::new(catalogue);
     let mut text = || -> std::io::Result<()> {
         writeln!(out, "id,ra,dec")?;
         for row in 0..rows {
             let alert = row * BESIDE + catalogue % BESIDE;
             let (ra, dec) = match packets.look(alert).filter(|_| alert < count) {
                 Some(info) => (info.ra, if info.dec > 0.0 { info.dec - AWAY } else { info.dec + AWAY }),
-                // Uniform by area.
-                None => (360.0 * random.unit(), (2.0 * random.unit() - 1.0).asin().to_degrees()),
+                None => random.place(),
             };
             writeln!(out, "c{}-{row:09},{ra:.7},{dec:.7}", catalogue + 1)?;
         }
@@ -39,20 +39,6 @@ fn one(catalogue: u64, rows: u64, packets: &Packets, count: u64, folder: &Path) 
     };
     text().map_err(Error::file("write", &path))?;
     Ok(path)
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    /// Uniform in [0, 1).
-    fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ pub(crate) mod child;
 pub(crate) mod configuration;
 pub(crate) mod line;
 pub(crate) mod machine;
-mod oracle;
+pub(crate) mod oracle;
 mod paced;
-mod prepare;
+pub(crate) mod prepare;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -127,8 +128,9 @@ enum Steps {
 }
 
 /// Runs `bench` and prints its lines.
-pub(crate) fn run(args: &BenchArgs) -> Result<(), Error> {
+pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<(), Error> {
     check(args)?;
+    let mut print = |line: &Value| writeln!(out, "{line}").map_err(Error::file("write", "standard output"));
     let temporary;
     let folder = match &args.dir {
         Some(folder) => {
@@ -159,14 +161,14 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Error> {
         std::fs::create_dir_all(&place).map_err(Error::file("create", &place))?;
         subject.date = machine::now();
         let line = one(args, &program, &plan, &prepared, &subject, &place, &name)?;
-        println!("{line}");
+        print(&line)?;
         lines.push(line);
         if args.dir.is_none() {
             std::fs::remove_dir_all(&place).map_err(Error::file("remove", &place))?;
         }
     }
     if lines.len() > 1 {
-        println!("{}", line::medians(&lines));
+        print(&line::medians(&lines))?;
     }
     Ok(())
 }
@@ -385,7 +387,10 @@ mod tests {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let place = folder.path().join("work");
         let (work, program) = (place.to_str().unwrap(), program.to_str().unwrap());
-        run(&args(&["--source", "files", "--count", "5", "--dir", work, "--skysluice", program, "--repeat", "2"])).unwrap();
+        let args = args(&["--source", "files", "--count", "5", "--dir", work, "--skysluice", program, "--repeat", "2"]);
+        let mut lines = Vec::new();
+        run(&args, &mut lines).unwrap();
+        assert_eq!(String::from_utf8(lines).unwrap().lines().count(), 3);
         assert_eq!(std::fs::read_dir(place.join("packets/000000")).unwrap().count(), 5);
         let runs: Vec<_> = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(runs.len(), 3);

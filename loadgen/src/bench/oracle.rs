@@ -105,7 +105,7 @@ pub(crate) fn judge(found: &Found, count: u64, dead: u64, unique: bool, expected
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::sync::Arc;
@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn write(path: &Path, message: &str, groups: &[&[i64]]) {
+    pub(crate) fn write(path: &Path, message: &str, groups: &[&[i64]]) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let schema = Arc::new(parse_message_type(message).unwrap());
         let properties = Arc::new(WriterProperties::default());

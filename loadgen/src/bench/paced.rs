@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::bench::child::{self, LOOK, Run, Running};
 use crate::error::Error;
@@ -51,7 +50,7 @@ fn beside(running: &mut Running, group: &str, args: &ProduceArgs) -> Result<Vec<
         let mut moved = Instant::now();
         loop {
             ended = running.look()?.is_some();
-            let committed = committed(&consumer, &args.topic, partitions, &args.brokers)?;
+            let committed = topic::committed(&consumer, &args.topic, partitions, &args.brokers)?;
             if commits.last().is_none_or(|(_, before)| *before < committed) {
                 commits.push((start.elapsed(), committed));
                 moved = Instant::now();
@@ -85,20 +84,6 @@ fn joined(running: &mut Running, consumer: &BaseConsumer, group: &str, brokers: 
         std::thread::sleep(LOOK);
     }
     Ok(())
-}
-
-/// Messages of the topic that the group has committed.
-fn committed(consumer: &BaseConsumer, topic: &str, partitions: i32, brokers: &str) -> Result<u64, Error> {
-    let mut list = TopicPartitionList::new();
-    for partition in 0..partitions {
-        list.add_partition(topic, partition);
-    }
-    let found = consumer.committed_offsets(list, ANSWER).map_err(Error::kafka("ask for commits", brokers))?;
-    let offsets = found.elements().into_iter().filter_map(|element| match element.offset() {
-        Offset::Offset(offset) => u64::try_from(offset).ok(),
-        _ => None,
-    });
-    Ok(offsets.sum())
 }
 
 /// The rate between the first commit and the last.

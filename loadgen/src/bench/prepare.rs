@@ -114,7 +114,7 @@ pub(super) fn prepare(args: &BenchArgs, folder: &Path, subject: &mut Subject) ->
 }
 
 /// The section `decode` for the framing of the packets, with the schema in a file where messages don't have it.
-fn decode(args: &PacketArgs, packets: &Packets, folder: &Path) -> Result<Option<Value>, Error> {
+pub(crate) fn decode(args: &PacketArgs, packets: &Packets, folder: &Path) -> Result<Option<Value>, Error> {
     let (framing, id) = args.framing()?;
     if framing == Framing::Container {
         return Ok(None);
@@ -150,6 +150,7 @@ fn filling(args: &BenchArgs, folder: &Path) -> Result<ProduceArgs, Error> {
         key: if args.packets.schema()?.id().is_some() { Key::None } else { Key::Object },
         first_index: 0,
         compression: Compression::None,
+        journal: None,
         packets: args.packets.clone(),
     })
 }
