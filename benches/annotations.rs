@@ -170,7 +170,7 @@ fn sink(home: &Path) -> ArchiveSink {
         catalogs: Editions::new(Vec::new),
         counts: Arc::default(),
         memory: 1 << 30,
-        letters_of: None,
+        beside: Vec::new(),
     };
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
     let means = Means { pool, way: Way::Direct, cutouts: CutoutCodec::None, wanted: Wanted::everything() };
