@@ -269,8 +269,11 @@ impl Transactions {
                 Ok(())
             }
             KafkaError::Transaction(why) if !why.is_retriable() => self.replace(&why.string()),
-            // A broker that takes its time; that none answers is said by the client library.
-            _ if code == RDKafkaErrorCode::OperationTimedOut => Ok(()),
+            // A broker that takes its time; that none answers is said by the client library. The caller has other things to do.
+            _ if code == RDKafkaErrorCode::OperationTimedOut => {
+                self.until = Some(Instant::now() + BACK_OFF.0);
+                Ok(())
+            }
             other => {
                 self.back_off(code, &other.to_string());
                 Ok(())

@@ -134,6 +134,8 @@ struct Loop<'a> {
     /// Name of the column of ids.
     column: &'static str,
     consumer: BaseConsumer,
+    /// In whose name the program notes what it has published: the offsets of the source, as commits of the output.
+    marks: BaseConsumer,
 }
 
 impl<'a> Loop<'a> {
@@ -181,7 +183,8 @@ impl<'a> Loop<'a> {
             packets,
         };
         let consumer = topic::consumer(&args.brokers, &filling.topic)?;
-        Ok(Self { args, folder, program, configuration, filling, output, column, consumer })
+        let marks = topic::consumer(&args.brokers, &format!("{0}-published-{0}", filling.topic))?;
+        Ok(Self { args, folder, program, configuration, filling, output, column, consumer, marks })
     }
 
     fn run(&self) -> Result<Outcome, Error> {
@@ -245,9 +248,11 @@ impl<'a> Loop<'a> {
             }
             running.kill();
             kills.lives.push(start.elapsed().as_secs_f64());
-            // The ends after the commits: neither goes back, so that no message between them is missed.
+            // The ends after the commits: neither goes back, so that no message between them is missed. What lies below the marks,
+            // or below the commits, is not published again.
             let committed = self.committed()?;
-            kills.bound += self.ends()?.saturating_sub(committed);
+            let published = self.published()?.max(committed);
+            kills.bound += self.ends()?.saturating_sub(published);
             kills.moved += u64::from(committed > before);
             before = committed;
             bar.inc(1);
@@ -299,6 +304,11 @@ impl<'a> Loop<'a> {
     fn committed(&self) -> Result<u64, Error> {
         let partitions = self.args.partitions.get() as i32;
         topic::committed(&self.consumer, &self.filling.topic, partitions, &self.args.brokers)
+    }
+
+    /// Messages of the source of which the program has noted that they are published.
+    fn published(&self) -> Result<u64, Error> {
+        topic::committed(&self.marks, &self.output, self.args.partitions.get() as i32, &self.args.brokers)
     }
 
     /// Messages that the source holds.
