@@ -251,7 +251,8 @@ impl<'a> Loop<'a> {
             // The ends after the commits: neither goes back, so that no message between them is missed. What lies below the marks,
             // or below the commits, is not published again.
             let committed = self.committed()?;
-            let published = self.published()?.max(committed);
+            // While a transaction is open brokers do not tell the marks in it; there nothing may come again anyway.
+            let published = if self.args.transactions { committed } else { self.published()?.max(committed) };
             kills.bound += self.ends()?.saturating_sub(published);
             kills.moved += u64::from(committed > before);
             before = committed;
