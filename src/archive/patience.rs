@@ -5,7 +5,7 @@
 //! **Invariant:** batches reach the sink within in the order in which they came.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -18,12 +18,11 @@ use crate::durable;
 const FLOOR: u64 = 64 << 20;
 
 /// What is free on a disk, in bytes.
-pub(super) type Free = Box<dyn FnMut() -> Result<u64, Fault> + Send>;
+pub(super) type Free = Box<dyn FnMut(&Path) -> Result<u64, Fault> + Send>;
 
 /// A sink of hourly files, and its patience.
 pub struct PatientSink<F: Format> {
     within: HourlySink<F>,
-    folder: PathBuf,
     free: Free,
     waiting: VecDeque<Decoded>,
     since: Option<Instant>,
@@ -32,13 +31,11 @@ pub struct PatientSink<F: Format> {
 impl<F: Format> PatientSink<F> {
     /// Waits for room in the file system that the files are written to.
     pub fn new(within: HourlySink<F>) -> Self {
-        let folder = within.staging().to_owned();
-        let looked_at = folder.clone();
-        Self::asking(within, folder, Box::new(move || Ok(durable::free_bytes(&looked_at)?)))
+        Self::asking(within, Box::new(|folder| Ok(durable::free_bytes(folder)?)))
     }
 
-    pub(super) fn asking(within: HourlySink<F>, folder: PathBuf, free: Free) -> Self {
-        Self { within, folder, free, waiting: VecDeque::new(), since: None }
+    pub(super) fn asking(within: HourlySink<F>, free: Free) -> Self {
+        Self { within, free, waiting: VecDeque::new(), since: None }
     }
 
     /// Whether there is room; says when that changes.
@@ -46,8 +43,8 @@ impl<F: Format> PatientSink<F> {
         // Twice as much to go on as to stop, so that it does not do both by turns.
         let floor = if self.since.is_some() { 2 * FLOOR } else { FLOOR };
         let needed = self.within.memory() + floor;
-        let free = (self.free)()?;
-        let folder = self.folder.display();
+        let free = (self.free)(self.within.staging())?;
+        let folder = self.within.staging().display();
         match (free >= needed, self.since) {
             (false, None) => {
                 self.since = Some(Instant::now());

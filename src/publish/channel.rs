@@ -73,10 +73,11 @@ impl Cluster {
     fn config(&self, extra: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("client.id", format!("skysluice-{}", self.component));
-        for (key, value) in SETTINGS {
-            let other = ALIASES.iter().find(|(name, _)| *name == key).map(|(_, alias)| *alias);
+        let transactional: &[(&str, &str)] = if self.transactional_id.is_some() { &TRANSACTIONAL } else { &[] };
+        for (key, value) in SETTINGS.iter().chain(transactional) {
+            let other = ALIASES.iter().find(|(name, _)| name == key).map(|(_, alias)| *alias);
             if !other.is_some_and(|alias| self.properties.contains_key(alias)) {
-                config.set(key, value);
+                config.set(*key, *value);
             }
         }
         self.properties.iter().for_each(|(key, value)| {
@@ -87,11 +88,6 @@ impl Cluster {
         });
         if let Some(id) = &self.transactional_id {
             config.set("transactional.id", id);
-            for (key, value) in TRANSACTIONAL {
-                if !self.properties.contains_key(key) {
-                    config.set(key, value);
-                }
-            }
         }
         config
     }

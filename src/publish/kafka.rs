@@ -6,21 +6,21 @@
 //! keeps that order in each partition. Only a message that a broker has refused as part of its batch is overtaken, as it is
 //! tried once more alone.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::channel::{Channel, Cluster, Returned};
-use super::lot::{Lot, Scratch};
+use super::lot::Scratch;
 use super::marks::Marks;
-use super::outlet::{Outlet, is_refusal, refuse, send};
+use super::outlet::{Outlet, Pause, is_refusal, refuse, send};
 use super::queue::{Queue, Refused, Slip};
 use super::report::{ReportHandle, count};
 use crate::alert::Fault;
 
 /// First and longest wait before what failed is sent again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The outputs to one cluster.
 pub(super) struct KafkaOutputs {
@@ -29,8 +29,7 @@ pub(super) struct KafkaOutputs {
     /// Sends one message per request; made when a broker first refuses a batch.
     single: Option<Channel<Slip>>,
     queue: Queue,
-    wait: Duration,
-    until: Option<Instant>,
+    pause: Pause,
     refused: Vec<Refused>,
     report: ReportHandle,
     scratch: Scratch,
@@ -43,15 +42,14 @@ impl KafkaOutputs {
             cluster,
             single: None,
             queue: Queue::new(marks, report.clone()),
-            wait: BACK_OFF.0,
-            until: None,
+            pause: Pause::new(FIRST_WAIT, LONGEST_WAIT),
             refused: Vec::new(),
             report,
             scratch: Scratch::default(),
         })
     }
 
-    fn take_in(&mut self) {
+    fn sort_out(&mut self) {
         let mut returned = self.main.take();
         returned.extend(self.single.iter().flat_map(Channel::take));
         for Returned { item: mut slip, bytes, failure } in returned {
@@ -61,7 +59,7 @@ impl KafkaOutputs {
                     count(&counters.messages, 1);
                     count(&counters.bytes, bytes as u64);
                     slip.lot.receipt.settle(1);
-                    self.wait = BACK_OFF.0;
+                    self.pause.reset();
                 }
                 Some(code) if is_refusal(code) && slip.alone => self.refuse(&slip, code, bytes),
                 Some(code) => {
@@ -114,11 +112,7 @@ impl KafkaOutputs {
 
     fn back_off(&mut self, code: RDKafkaErrorCode, topic: &str) {
         self.main.say(code, &format!("topic {topic}: {code}"));
-        // Messages that fail together are one failure.
-        if self.until.is_none() {
-            self.until = Some(Instant::now() + self.wait);
-            self.wait = (self.wait * 2).min(BACK_OFF.1);
-        }
+        self.pause.begin();
     }
 
     fn refuse(&mut self, slip: &Slip, code: RDKafkaErrorCode, bytes: usize) {
@@ -135,7 +129,7 @@ impl KafkaOutputs {
         if !back.into_iter().flatten().all(|channel| channel.call_back(Duration::from_secs(5))) {
             return Err(Fault::environment(format!("the producer for {brokers} has failed and keeps its messages: {reason}")));
         }
-        self.take_in();
+        self.sort_out();
         self.back_off(RDKafkaErrorCode::Fatal, "all of the cluster");
         self.single = None;
         self.main = Channel::open(&self.cluster, &[])?;
@@ -144,40 +138,35 @@ impl KafkaOutputs {
 }
 
 impl Outlet for KafkaOutputs {
-    fn is(&self, cluster: &Cluster) -> bool {
-        self.cluster == *cluster
+    fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
-    fn marks(&mut self) -> Option<&mut Marks> {
-        self.queue.marks.as_mut()
+    fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    fn marks_by_itself(&self) -> bool {
-        false
-    }
-
-    fn add(&mut self, lot: Arc<Lot>, rows: Vec<u32>) {
-        self.queue.add(lot, rows);
-    }
-
-    fn handed_over(&self) -> bool {
-        self.queue.is_empty()
+    fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
     fn done(&self) -> bool {
         let flying = |channel: &Channel<Slip>| channel.in_flight() > 0;
-        self.handed_over() && !flying(&self.main) && !self.single.as_ref().is_some_and(flying)
+        self.queue.is_empty() && !flying(&self.main) && !self.single.as_ref().is_some_and(flying)
     }
 
-    fn work(&mut self, wait: Duration, _hurry: bool) -> Result<Vec<Refused>, Fault> {
+    fn take_in(&mut self, wait: Duration) {
         self.main.poll(wait);
         if let Some(single) = &self.single {
             single.poll(Duration::ZERO);
         }
-        self.take_in();
+        self.sort_out();
+    }
+
+    fn work(&mut self, wait: Duration, _hurry: bool) -> Result<Vec<Refused>, Fault> {
+        self.take_in(wait);
         self.replace_broken()?;
-        if self.until.is_none_or(|until| Instant::now() >= until) {
-            self.until = None;
+        if self.pause.is_over() {
             self.hand_over()?;
         }
         Ok(std::mem::take(&mut self.refused))

@@ -33,15 +33,21 @@ pub(super) struct Marks {
     cluster: Cluster,
     /// Consumer group of the source.
     group: String,
-    /// The outputs on this cluster: place in the configuration and topic.
-    outputs: Vec<(usize, Arc<str>)>,
+    outputs: Vec<Output>,
     keepers: HashMap<Arc<str>, Keeper>,
     places: HashMap<TopicPartition, Place>,
     asked: Option<Instant>,
-    /// Partitions of the outputs, as last heard, in their order.
-    sizes: Vec<i32>,
     /// The output that was said to be too small.
     small: Option<Arc<str>>,
+}
+
+/// An output on the cluster.
+struct Output {
+    /// Place in the configuration.
+    number: usize,
+    topic: Arc<str>,
+    /// Partitions of the topic, as last heard.
+    partitions: i32,
 }
 
 /// What is known of a partition of the source.
@@ -91,7 +97,7 @@ impl ClientContext for Heard {
 
 impl ConsumerContext for Heard {
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut commits = self.commits();
         commits.under_way = commits.under_way.saturating_sub(1);
         match result {
             Ok(()) => commits.said = None,
@@ -123,13 +129,12 @@ impl Marks {
     pub(super) fn new(cluster: Cluster, group: &str) -> Self {
         let (keepers, places) = (HashMap::new(), HashMap::new());
         let group = group.to_owned();
-        Self { cluster, group, outputs: Vec::new(), keepers, places, asked: None, sizes: Vec::new(), small: None }
+        Self { cluster, group, outputs: Vec::new(), keepers, places, asked: None, small: None }
     }
 
     /// An output of the cluster.
     pub(super) fn add_output(&mut self, output: usize, topic: &Arc<str>) {
-        self.outputs.push((output, topic.clone()));
-        self.sizes.push(0);
+        self.outputs.push(Output { number: output, topic: topic.clone(), partitions: 0 });
     }
 
     /// A batch of a partition has come whose newest message has this time. `jumped`: it does not follow the one before, so that
@@ -166,11 +171,12 @@ impl Marks {
             return Ok(false);
         }
         let mut question = TopicPartitionList::new();
-        self.outputs.iter().for_each(|(_, topic)| {
-            question.add_partition(topic, origin.partition);
+        self.outputs.iter().for_each(|output| {
+            question.add_partition(&output.topic, origin.partition);
         });
         let answer = self.keeper(&origin.topic)?.0.committed_offsets(question, ASK);
-        let found = match answer.and_then(|found| self.outputs.iter().map(|(_, topic)| mark(&found, topic, origin)).collect()) {
+        let found = match answer.and_then(|found| self.outputs.iter().map(|output| mark(&found, &output.topic, origin)).collect())
+        {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%origin, %error, "what is published already is not known yet");
@@ -180,7 +186,7 @@ impl Marks {
         self.asked = None;
         let found: Vec<Option<Mark>> = found;
         let component = &self.cluster.component;
-        for ((_, topic), mark) in self.outputs.iter().zip(&found) {
+        for (Output { topic, .. }, mark) in self.outputs.iter().zip(&found) {
             if let Some(mark) = mark {
                 tracing::debug!(component, %origin, %topic, offset = mark.offset, "published below this offset already");
             }
@@ -194,14 +200,14 @@ impl Marks {
     /// Whether all outputs have the partition that the mark is kept in.
     fn is_large_enough(&mut self, origin: &TopicPartition) -> Result<bool, Fault> {
         for at in 0..self.outputs.len() {
-            if self.sizes[at] > origin.partition {
+            if self.outputs[at].partitions > origin.partition {
                 continue;
             }
-            let topic = self.outputs[at].1.clone();
+            let topic = self.outputs[at].topic.clone();
             let Ok(metadata) = self.keeper(&origin.topic)?.0.fetch_metadata(Some(&topic), ASK) else { return Ok(false) };
             let partitions = metadata.topics().iter().find(|t| t.name() == &*topic).map_or(0, |t| t.partitions().len());
-            self.sizes[at] = i32::try_from(partitions).unwrap_or(i32::MAX);
-            if self.sizes[at] <= origin.partition {
+            self.outputs[at].partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+            if self.outputs[at].partitions <= origin.partition {
                 if self.small.replace(topic.clone()).is_none_or(|said| said != topic) {
                     let (component, brokers) = (&self.cluster.component, &self.cluster.brokers);
                     tracing::error!(
@@ -220,7 +226,7 @@ impl Marks {
     /// Whether a row was published to an output. A row that was not, with an offset below the mark, takes the mark back: the
     /// source's topic was made anew.
     pub(super) fn has(&mut self, origin: &TopicPartition, output: usize, row: &RowOrigin) -> bool {
-        let Some(at) = self.outputs.iter().position(|(number, _)| *number == output) else { return false };
+        let Some(at) = self.outputs.iter().position(|known| known.number == output) else { return false };
         let Some(marks) = self.places.get_mut(origin).and_then(|place| place.marks.as_mut()) else { return false };
         let Some(mark) = marks.get(at).copied().flatten() else { return false };
         if row.offset >= mark.offset {
@@ -256,7 +262,7 @@ impl Marks {
                     lists.len() - 1
                 }
             };
-            for ((_, topic), mark) in self.outputs.iter().zip(marks) {
+            for (Output { topic, .. }, mark) in self.outputs.iter().zip(marks) {
                 if mark.is_some_and(|mark| mark.offset >= end) {
                     continue;
                 }
@@ -275,9 +281,7 @@ impl Marks {
     /// # Errors
     /// When no consumer can be made.
     pub(super) fn commit(&mut self, ends: impl Iterator<Item = (TopicPartition, i64)>) -> Result<(), Fault> {
-        if self.settle(Duration::ZERO) {
-            self.places.values_mut().for_each(|place| place.committed = None);
-        }
+        self.settle(Duration::ZERO);
         for (topic, list) in self.lists(ends) {
             let keeper = self.keeper(&topic)?;
             let heard = keeper.0.client().context();
@@ -292,9 +296,9 @@ impl Marks {
         Ok(())
     }
 
-    /// Takes in what became of commits, waiting for those under way for `limit` at most. Says whether one has failed since it was
-    /// last asked.
-    pub(super) fn settle(&mut self, limit: Duration) -> bool {
+    /// Takes in what became of commits, waiting for those under way for `limit` at most. Where one has failed, all marks are made
+    /// again with the next.
+    pub(super) fn settle(&mut self, limit: Duration) {
         let end = Instant::now() + limit;
         let mut failed = false;
         for keeper in self.keepers.values() {
@@ -309,7 +313,13 @@ impl Marks {
                 }
             }
         }
-        failed
+        if failed {
+            self.forget_commits();
+        }
+    }
+
+    fn forget_commits(&mut self) {
+        self.places.values_mut().for_each(|place| place.committed = None);
     }
 
     /// What a transaction is to hold, so that these marks are made when it is committed.
@@ -320,7 +330,8 @@ impl Marks {
         &mut self,
         ends: impl Iterator<Item = (TopicPartition, i64)>,
     ) -> Result<Vec<(TopicPartitionList, ConsumerGroupMetadata)>, Fault> {
-        self.places.values_mut().for_each(|place| place.committed = None);
+        // One that was aborted has left none.
+        self.forget_commits();
         let mut offsets = Vec::new();
         for (topic, list) in self.lists(ends) {
             let group = self.keeper(&topic)?.0.group_metadata().ok_or_else(|| {

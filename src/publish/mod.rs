@@ -151,7 +151,7 @@ impl PublishSink {
                         transactional_id: if *transactions { Some(sink.transactional_id(brokers)?) } else { None },
                     };
                     let cluster = sink.cluster(cluster)?;
-                    if let Some(marks) = sink.clusters[cluster].marks() {
+                    if let Some(marks) = &mut sink.clusters[cluster].queue_mut().marks {
                         marks.add_output(at, &settings.topic.as_str().into());
                     }
                     Target::Kafka(cluster)
@@ -173,7 +173,7 @@ impl PublishSink {
 
     /// Outputs to the same cluster share a producer.
     fn cluster(&mut self, cluster: Cluster) -> Result<usize, Fault> {
-        if let Some(at) = self.clusters.iter().position(|c| c.is(&cluster)) {
+        if let Some(at) = self.clusters.iter().position(|c| *c.cluster() == cluster) {
             return Ok(at);
         }
         let marks = self.context.group.as_deref().map(|group| Marks::new(cluster.clone(), group));
@@ -202,7 +202,7 @@ impl PublishSink {
         }
         let times = batch.parts.iter().flat_map(|part| part.rows.iter().filter_map(|row| row.timestamp));
         let newest = times.max().unwrap_or(i64::MIN);
-        for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.marks()) {
+        for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.queue_mut().marks.as_mut()) {
             marks.note(origin, newest, jumped);
         }
     }
@@ -211,8 +211,9 @@ impl PublishSink {
     fn mark(&mut self) -> Result<(), Fault> {
         self.marked = Instant::now();
         let (ledger, sink) = (&self.context.ledger, self.context.sink);
-        for cluster in self.clusters.iter_mut().filter(|cluster| !cluster.marks_by_itself()) {
-            if let Some(marks) = cluster.marks() {
+        // Those with transactions make theirs themselves.
+        for cluster in self.clusters.iter_mut().filter(|cluster| cluster.cluster().transactional_id.is_none()) {
+            if let Some(marks) = &mut cluster.queue_mut().marks {
                 // What lies outside of what came here speaks of another time of the partition.
                 let reached = self.stretches.iter().filter_map(|(origin, stretch)| {
                     let end = ledger.reached(sink, origin).filter(|end| stretch.start < *end && *end <= stretch.end)?;
@@ -267,7 +268,7 @@ impl PublishSink {
                 annotations: encoder.clone(),
             };
             match &mut output.target {
-                Target::Kafka(cluster) => self.clusters[*cluster].add(Arc::new(lot), chosen),
+                Target::Kafka(cluster) => self.clusters[*cluster].queue_mut().add(Arc::new(lot), chosen),
                 Target::Files(files) => files.append(&lot, &chosen)?,
             }
         }
@@ -336,7 +337,7 @@ impl Sink for PublishSink {
             self.dispatch(&batch, part, &receipt)?;
         }
         receipt.settle(1);
-        self.drive(|outlet| outlet.handed_over(), ROOM, false)
+        self.drive(|outlet| outlet.queue().is_empty(), ROOM, false)
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Fault> {
@@ -348,7 +349,7 @@ impl Sink for PublishSink {
         if now.saturating_duration_since(self.marked) >= MARK_EVERY {
             self.mark()?;
         }
-        self.drive(|outlet| outlet.handed_over(), Duration::ZERO, false)
+        self.drive(|outlet| outlet.queue().is_empty(), Duration::ZERO, false)
     }
 
     fn is_waiting(&self) -> bool {
@@ -364,7 +365,7 @@ impl Sink for PublishSink {
         self.drive(|outlet| outlet.done(), FLUSH, true)?;
         self.mark()?;
         // One that is not heard of now is made again with the next batch, or not at all: then more comes twice.
-        self.clusters.iter_mut().filter_map(|cluster| cluster.marks()).for_each(|marks| {
+        self.clusters.iter_mut().filter_map(|cluster| cluster.queue_mut().marks.as_mut()).for_each(|marks| {
             marks.settle(FLUSH);
         });
         Ok(())
@@ -374,10 +375,10 @@ impl Sink for PublishSink {
 /// A sink that goes because of someone else's fault still says what it has published, so that the next begins there.
 impl Drop for PublishSink {
     fn drop(&mut self) {
-        // What was confirmed meanwhile. Failures are those of the sink that comes, which sends again what is not noted.
-        let confirmed = self.drive(|_| true, Duration::ZERO, false).and_then(|()| self.mark());
-        if confirmed.is_ok() {
-            for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.marks()) {
+        // What was confirmed meanwhile; nothing more is sent. What is not noted the sink that comes sends again.
+        self.clusters.iter_mut().for_each(|cluster| cluster.take_in(Duration::ZERO));
+        if self.mark().is_ok() {
+            for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.queue_mut().marks.as_mut()) {
                 marks.settle(LAST_MARK);
             }
         }

@@ -1,40 +1,77 @@
 //! An output cluster as the sink sees it, and what all kinds of them share: how a message is made and when it is given up.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::channel::{Channel, Cluster, Record};
-use super::lot::{Lot, Scratch};
-use super::marks::Marks;
-use super::queue::{Refused, Slip};
+use super::lot::Scratch;
+use super::queue::{Queue, Refused, Slip};
 use super::report::{ReportHandle, count};
 use crate::alert::Fault;
 
 /// The outputs to one cluster.
 pub(super) trait Outlet: Send {
-    fn is(&self, cluster: &Cluster) -> bool;
+    /// The cluster, and how it is sent to.
+    fn cluster(&self) -> &Cluster;
 
-    /// What is known of what the cluster has already.
-    fn marks(&mut self) -> Option<&mut Marks>;
+    /// What is still to be handed to the client library, by [`Outlet::work`].
+    fn queue(&self) -> &Queue;
 
-    /// Whether marks are made together with the messages, so that the sink needs not make them.
-    fn marks_by_itself(&self) -> bool;
-
-    /// Takes rows of a lot, to be sent by [`Outlet::work`].
-    fn add(&mut self, lot: Arc<Lot>, rows: Vec<u32>);
-
-    /// Whether all that it was given has been handed to the client library.
-    fn handed_over(&self) -> bool;
+    /// The same, to add to it.
+    fn queue_mut(&mut self) -> &mut Queue;
 
     /// Whether readers have all that it was given, or it is refused.
     fn done(&self) -> bool;
 
+    /// Takes in delivery reports, waiting for one for `wait` at most, and does nothing else.
+    fn take_in(&mut self, wait: Duration);
+
     /// Takes in delivery reports for as long as `wait` and hands over what there is room for. What was refused comes back.
     /// `hurry`: what was handed over is not to wait for more.
     fn work(&mut self, wait: Duration, hurry: bool) -> Result<Vec<Refused>, Fault>;
+}
+
+/// A wait before what failed is tried again, twice as long each time.
+#[derive(Debug)]
+pub(super) struct Pause {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first, until: None }
+    }
+
+    /// Begins to wait. What fails together is one failure.
+    pub(super) fn begin(&mut self) {
+        if self.until.is_none() {
+            self.until = Some(Instant::now() + self.next);
+            self.next = (self.next * 2).min(self.longest);
+        }
+    }
+
+    /// Waits as after a first failure, whatever came before.
+    pub(super) fn begin_short(&mut self) {
+        self.until = Some(Instant::now() + self.first);
+    }
+
+    /// It has succeeded: the next wait is the first again.
+    pub(super) fn reset(&mut self) {
+        self.next = self.first;
+    }
+
+    pub(super) fn is_over(&mut self) -> bool {
+        if self.until.is_some_and(|until| Instant::now() < until) {
+            return false;
+        }
+        self.until = None;
+        true
+    }
 }
 
 /// Makes the message of a slip and hands it to the client library. The payload stays in `scratch`; on failure the slip comes back.

@@ -9,7 +9,6 @@
 //! **Invariant:** a transaction is not committed before the dead letters of the messages that were refused in it are stored.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -19,7 +18,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::channel::{Channel, Cluster, Returned};
 use super::lot::{Lot, Scratch};
 use super::marks::Marks;
-use super::outlet::{Outlet, is_refusal, refuse, send};
+use super::outlet::{Outlet, Pause, is_refusal, refuse, send};
 use super::queue::{Queue, Refused, Slip};
 use super::report::{ReportHandle, count};
 use crate::alert::{Fault, TopicPartition};
@@ -31,7 +30,8 @@ const MOST: usize = 4096;
 /// How long one call may wait for a broker. It is called again until there is an answer.
 const CALL: Duration = Duration::from_millis(500);
 /// First and longest wait before a call that failed is made again.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long what is on its way may take to come back before the producer is replaced.
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -63,8 +63,7 @@ pub(super) struct Transactions {
     delivered: Vec<(Box<Slip>, usize)>,
     /// Something of the open transaction was not delivered.
     failed: bool,
-    wait: Duration,
-    until: Option<Instant>,
+    pause: Pause,
     refused: Vec<Refused>,
     report: ReportHandle,
     scratch: Scratch,
@@ -79,15 +78,14 @@ impl Transactions {
             queue: Queue::new(marks, report.clone()),
             delivered: Vec::new(),
             failed: false,
-            wait: BACK_OFF.0,
-            until: None,
+            pause: Pause::new(FIRST_WAIT, LONGEST_WAIT),
             refused: Vec::new(),
             report,
             scratch: Scratch::default(),
         })
     }
 
-    fn take_in(&mut self) {
+    fn sort_out(&mut self) {
         for Returned { item: mut slip, bytes, failure } in self.channel.take() {
             let Some(code) = failure else {
                 self.delivered.push((slip, bytes));
@@ -115,10 +113,9 @@ impl Transactions {
     /// Goes on as far as it can without waiting for deliveries.
     fn advance(&mut self, hurry: bool) -> Result<(), Fault> {
         loop {
-            if self.until.is_some_and(|until| Instant::now() < until) {
+            if !self.pause.is_over() {
                 return Ok(());
             }
-            self.until = None;
             let done = match &mut self.step {
                 Step::Starting => self.channel.init_transactions(CALL).map(|()| Step::Idle),
                 Step::Idle => match self.queue.next()? {
@@ -248,7 +245,7 @@ impl Transactions {
             count(&counters.bytes, bytes as u64);
             slip.lot.receipt.settle(1);
         }
-        self.wait = BACK_OFF.0;
+        self.pause.reset();
     }
 
     /// The transaction is given up: all of it is sent again.
@@ -271,7 +268,7 @@ impl Transactions {
             KafkaError::Transaction(why) if !why.is_retriable() => self.replace(&why.string()),
             // A broker that takes its time; that none answers is said by the client library. The caller has other things to do.
             _ if code == RDKafkaErrorCode::OperationTimedOut => {
-                self.until = Some(Instant::now() + BACK_OFF.0);
+                self.pause.begin_short();
                 Ok(())
             }
             other => {
@@ -288,7 +285,7 @@ impl Transactions {
         if !self.channel.call_back(Duration::from_secs(5)) {
             return Err(Fault::environment(format!("the producer for {brokers} has failed and keeps its messages: {reason}")));
         }
-        self.take_in();
+        self.sort_out();
         self.take_back();
         if let Some(marks) = &mut self.queue.marks {
             marks.forget();
@@ -301,42 +298,34 @@ impl Transactions {
 
     fn back_off(&mut self, code: RDKafkaErrorCode, reason: &str) {
         self.channel.say(code, reason);
-        // What fails together is one failure.
-        if self.until.is_none() {
-            self.until = Some(Instant::now() + self.wait);
-            self.wait = (self.wait * 2).min(BACK_OFF.1);
-        }
+        self.pause.begin();
     }
 }
 
 impl Outlet for Transactions {
-    fn is(&self, cluster: &Cluster) -> bool {
-        self.cluster == *cluster
+    fn cluster(&self) -> &Cluster {
+        &self.cluster
     }
 
-    fn marks(&mut self) -> Option<&mut Marks> {
-        self.queue.marks.as_mut()
+    fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    fn marks_by_itself(&self) -> bool {
-        true
-    }
-
-    fn add(&mut self, lot: Arc<Lot>, rows: Vec<u32>) {
-        self.queue.add(lot, rows);
-    }
-
-    fn handed_over(&self) -> bool {
-        self.queue.is_empty()
+    fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
     }
 
     fn done(&self) -> bool {
         self.queue.is_empty() && matches!(self.step, Step::Idle | Step::Starting) && self.refused.is_empty()
     }
 
-    fn work(&mut self, wait: Duration, hurry: bool) -> Result<Vec<Refused>, Fault> {
+    fn take_in(&mut self, wait: Duration) {
         self.channel.poll(wait);
-        self.take_in();
+        self.sort_out();
+    }
+
+    fn work(&mut self, wait: Duration, hurry: bool) -> Result<Vec<Refused>, Fault> {
+        self.take_in(wait);
         if let Some(reason) = self.channel.fatal() {
             self.replace(&reason)?;
         }

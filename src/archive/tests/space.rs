@@ -9,16 +9,16 @@ const MIB: u64 = 1 << 20;
 
 fn patient(house: &House, free: &Arc<AtomicU64>) -> Box<dyn Sink> {
     let asked = free.clone();
-    let free: Free = Box::new(move || Ok(asked.load(Ordering::Relaxed)));
+    let free: Free = Box::new(move |_| Ok(asked.load(Ordering::Relaxed)));
     let (config, context) = (&house.config, house.context());
     match house.kind {
         Kind::Parquet => {
             let sink = ArchiveSink::open(config, means(Wanted::everything()), context).unwrap();
-            Box::new(PatientSink::asking(sink, config.staging.clone(), free))
+            Box::new(PatientSink::asking(sink, free))
         }
         Kind::Avro => {
             let sink = BackupSink::open(config, house.codec, context).unwrap();
-            Box::new(PatientSink::asking(sink, config.staging.clone(), free))
+            Box::new(PatientSink::asking(sink, free))
         }
     }
 }
