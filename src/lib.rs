@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod letters;
 pub mod registry;
 pub mod sky;
+pub mod state;
 pub mod sums;
 
 pub mod actor;

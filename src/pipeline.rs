@@ -33,6 +33,7 @@ use crate::publish::{self, PublishReport, ReportHandle, TopicLetters};
 use crate::registry::{self, Registry};
 use crate::source::{self, SourceContext};
 pub use crate::source::{NewestError, newest};
+use crate::state::{self, StateError};
 use crate::sums::Keeper;
 
 mod letters;
@@ -78,6 +79,9 @@ pub enum PrepareError {
     /// The world outside: threads, folders.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The data folder is not for this program.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// `SKYSLUICE_FAULTS` is not understood.
     #[error(transparent)]
     Inject(#[from] crate::actor::InjectError),
@@ -137,6 +141,7 @@ impl Pipeline {
     pub fn prepare(settings: &Settings, index: usize, stop: StopSignal, pool: Arc<ThreadPool>) -> Result<Self, PrepareError> {
         let config = settings.components[index].clone();
         let service = &settings.service;
+        state::take(&service.data)?;
         let chain = Arc::new(checked_chain(&config, &service.indexes())?);
         let memory = service.memory / settings.components.len().max(1) as u64;
         let supervision = Supervision {
@@ -342,6 +347,7 @@ impl Pipeline {
 /// # Errors
 /// What does not fit, with its place.
 pub fn check(settings: &Settings, index: usize) -> Result<(), PrepareError> {
+    state::check(&settings.service.data)?;
     checked_chain(&settings.components[index], &settings.service.indexes()).map(drop)
 }
 

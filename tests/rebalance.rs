@@ -6,7 +6,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
@@ -110,14 +109,7 @@ fn instances_come_and_go(name: &str, properties: Value, kills: bool, transaction
     assert_eq!(ends.iter().map(|(_, high)| high).sum::<i64>(), sent as i64);
     let archive = config::archive(crowd.scratch.path(), name);
     oracle::exactly_once(&python, &crowd.scratch, &archive, &[(&crowd.input, ends.clone())], &[]);
-    let mut seen: BTreeMap<(i32, i64), usize> = BTreeMap::new();
-    for origin in kafka.read_to_end(&crowd.output, true, |message| {
-        let headers = support::kafka::headers(message);
-        let number = |key: &str| String::from_utf8(headers[key].clone()).unwrap().parse::<i64>().unwrap();
-        (number("skysluice.partition") as i32, number("skysluice.offset"))
-    }) {
-        *seen.entry(origin).or_insert(0) += 1;
-    }
+    let seen = oracle::read_origins(kafka, &crowd.output, true);
     let twice: usize = seen.values().map(|count| count - 1).sum();
     assert_eq!(seen.len() as u64, sent, "published");
     let _ = writeln!(

@@ -16,21 +16,6 @@ use support::run::Run;
 use support::scratch::Scratch;
 use support::{config, oracle, poll, simulator};
 
-/// How often each (partition, offset) of the source stands in an output topic.
-fn seen(kafka: &Kafka, output: &str, committed: bool) -> BTreeMap<(i32, i64), usize> {
-    let number = |headers: &std::collections::HashMap<String, Vec<u8>>, key: &str| {
-        String::from_utf8(headers[key].clone()).unwrap().parse::<i64>().unwrap()
-    };
-    let mut seen = BTreeMap::new();
-    for origin in kafka.read_to_end(output, committed, |message| {
-        let headers = support::kafka::headers(message);
-        (number(&headers, "skysluice.partition") as i32, number(&headers, "skysluice.offset"))
-    }) {
-        *seen.entry(origin).or_insert(0) += 1;
-    }
-    seen
-}
-
 #[test]
 fn readers_of_what_is_committed_see_each_alert_once_whenever_the_process_is_killed() {
     const ALERTS: u64 = 12_000;
@@ -68,11 +53,11 @@ fn readers_of_what_is_committed_see_each_alert_once_whenever_the_process_is_kill
     oracle::exactly_once(&python, &scratch, &config::archive(folder, "once"), &[(&input, ends.clone())], &[]);
     let all: BTreeMap<(i32, i64), usize> =
         ends.iter().zip(0..).flat_map(|((low, high), p)| (*low..*high).map(move |o| ((p, o), 1))).collect();
-    let committed = seen(kafka, &output, true);
+    let committed = oracle::read_origins(kafka, &output, true);
     let missing = all.keys().filter(|origin| !committed.contains_key(origin)).count();
     let twice = committed.values().filter(|count| **count > 1).count();
     assert_eq!((missing, twice, committed.len()), (0, 0, all.len()), "missing, twice, and in all");
-    let sent: usize = seen(kafka, &output, false).values().sum();
+    let sent: usize = oracle::read_origins(kafka, &output, false).values().sum();
     let _ = writeln!(
         std::io::stderr(),
         "{KILLS} kills in {ALERTS} alerts: readers of what is committed see each once; {} more were sent and never committed",
@@ -96,7 +81,7 @@ fn what_is_published_is_not_sent_again_although_the_archive_has_not_come_so_far(
         let component = config::pipeline(folder, "marks", "ztf", config::endless(kafka, &[&input], &output), more);
         let configuration = config::file(folder, json!({}), vec![component]);
         let mut run = Run::start(&scratch, "marks", &configuration, None);
-        let sent = |committed| seen(kafka, &output, committed).len() as u64;
+        let sent = |committed| oracle::read_origins(kafka, &output, committed).len() as u64;
         run.await_for("all of them published", Duration::from_secs(120), |_| (sent(true) == ALERTS).then_some(()));
         // A mark is made each half second.
         let _ = poll(Duration::from_millis(1500), || run.process().exited());
@@ -107,7 +92,7 @@ fn what_is_published_is_not_sent_again_although_the_archive_has_not_come_so_far(
         run.await_for("the others published", Duration::from_secs(120), |_| (sent(true) == ALERTS + 300).then_some(()));
         run.terminate();
         let (report, _) = run.finish(Duration::from_secs(60));
-        let twice = seen(kafka, &output, true).values().filter(|count| **count > 1).count();
+        let twice = oracle::read_origins(kafka, &output, true).values().filter(|count| **count > 1).count();
         assert_eq!((twice, report.component("marks").archived), (0, ALERTS + 300), "transactions: {transactions}");
     }
 }
@@ -130,7 +115,7 @@ fn transactions_wait_for_an_output_that_has_too_few_partitions_and_say_so() {
     });
     kafka.grow(&output, 4);
     run.await_for("all of them published", Duration::from_secs(60), |_| {
-        (seen(kafka, &output, true).len() as u64 == ALERTS).then_some(())
+        (oracle::read_origins(kafka, &output, true).len() as u64 == ALERTS).then_some(())
     });
     run.terminate();
     run.finish(Duration::from_secs(60));

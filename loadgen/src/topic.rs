@@ -17,6 +17,8 @@ use crate::produce::INDEX_HEADER;
 
 /// How long brokers may take to answer a question.
 const ANSWER: Duration = Duration::from_secs(15);
+/// How long a question is asked again that finds no answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Messages that are looked at for the mean size.
 const SAMPLE: usize = 300;
 /// Messages of them that are kept.
@@ -152,8 +154,16 @@ pub(crate) fn ends(consumer: &BaseConsumer, brokers: &str, topic: &str) -> Resul
     let Some(count) = partitions(consumer.client(), brokers, topic)? else {
         return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
     };
-    let failed = |error| Error::kafka(format!("find the ends of topic {topic}"), brokers)(error);
-    (0..count as i32).map(|partition| consumer.fetch_watermarks(topic, partition, ANSWER).map_err(failed)).collect()
+    let end = Instant::now() + PATIENCE;
+    let ask = |partition| loop {
+        match consumer.fetch_watermarks(topic, partition, ANSWER) {
+            Ok(ends) => return Ok(ends),
+            // A machine that stands still for a moment is no reason to give a long run up.
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
+            Err(error) => return Err(Error::kafka(format!("find the ends of topic {topic}"), brokers)(error)),
+        }
+    };
+    (0..count as i32).map(ask).collect()
 }
 
 /// Wakes a thread.

@@ -1,6 +1,7 @@
 //! What actors tell their supervisor, and what every shell holds for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
@@ -33,6 +34,8 @@ pub enum Event {
         stage: &'static str,
         /// Alerts that failed again alone and became dead letters.
         dead: usize,
+        /// How long that took.
+        took: Duration,
     },
 }
 

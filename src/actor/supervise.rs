@@ -139,8 +139,9 @@ fn watch(with: &Supervision, generation: &mut Generation, rebuilt: &mut u64) -> 
         match generation.next_event(LOOK) {
             Some(Event::Failed { stage, fault }) => return Err((stage, fault)),
             Some(Event::Gone { stage }) => return Err((stage, Fault::defect("its actor is gone"))),
-            Some(Event::Rebuilt { stage, dead }) => {
-                tracing::warn!(component = with.component, stage, dead, "stage rebuilt in place");
+            Some(Event::Rebuilt { stage, dead, took }) => {
+                let took_s = took.as_secs_f64();
+                tracing::warn!(component = with.component, stage, dead, took_s, "stage rebuilt in place");
                 *rebuilt += 1;
             }
             Some(Event::Ended) => ended = Some(Instant::now()),

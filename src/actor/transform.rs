@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use rayon::ThreadPool;
@@ -254,6 +254,7 @@ where
     }
 
     fn replay(&self, stage: &T, batch: T::In) -> Decoded {
+        let began = Instant::now();
         let mut whole: Option<Decoded> = None;
         let mut dead = 0;
         for single in batch.singles() {
@@ -270,7 +271,7 @@ where
                 }
             }
         }
-        let _ = self.shell.events.send(Event::Rebuilt { stage: self.shell.stage, dead });
+        let _ = self.shell.events.send(Event::Rebuilt { stage: self.shell.stage, dead, took: began.elapsed() });
         whole.unwrap_or_else(|| batch.bury(self.shell.stage, "the batch held no alert"))
     }
 }

@@ -14,35 +14,34 @@ use super::sink::HourlySink;
 use crate::alert::{Decoded, Fault, Sink};
 use crate::durable;
 
-/// Bytes that must be free besides what is gathered in memory, so that a full disk is met here and not by its neighbours.
-const FLOOR: u64 = 64 << 20;
-
 /// What is free on a disk, in bytes.
 pub(super) type Free = Box<dyn FnMut(&Path) -> Result<u64, Fault> + Send>;
 
 /// A sink of hourly files, and its patience.
 pub struct PatientSink<F: Format> {
     within: HourlySink<F>,
+    /// Bytes that must be free besides what is gathered in memory, so that a full disk is met here and not by its neighbours.
+    floor: u64,
     free: Free,
     waiting: VecDeque<Decoded>,
     since: Option<Instant>,
 }
 
 impl<F: Format> PatientSink<F> {
-    /// Waits for room in the file system that the files are written to.
-    pub fn new(within: HourlySink<F>) -> Self {
-        Self::asking(within, Box::new(|folder| Ok(durable::free_bytes(folder)?)))
+    /// Waits until this many bytes are free in the file system that the files are written to, besides what is gathered in memory.
+    pub fn new(within: HourlySink<F>, floor: u64) -> Self {
+        Self::asking(within, floor, Box::new(|folder| Ok(durable::free_bytes(folder)?)))
     }
 
-    pub(super) fn asking(within: HourlySink<F>, free: Free) -> Self {
-        Self { within, free, waiting: VecDeque::new(), since: None }
+    pub(super) fn asking(within: HourlySink<F>, floor: u64, free: Free) -> Self {
+        Self { within, floor, free, waiting: VecDeque::new(), since: None }
     }
 
     /// Whether there is room; says when that changes.
     fn has_room(&mut self) -> Result<bool, Fault> {
         // Twice as much to go on as to stop, so that it does not do both by turns.
-        let floor = if self.since.is_some() { 2 * FLOOR } else { FLOOR };
-        let needed = self.within.memory() + floor;
+        let floor = if self.since.is_some() { self.floor.saturating_mul(2) } else { self.floor };
+        let needed = self.within.memory().saturating_add(floor);
         let free = (self.free)(self.within.staging())?;
         let folder = self.within.staging().display();
         match (free >= needed, self.since) {

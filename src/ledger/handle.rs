@@ -1,7 +1,7 @@
 //! The ledger as the stages hold it: the book behind a lock, the wish that everything be sealed, and waiting for it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,6 @@ struct Shared {
     book: Mutex<Book>,
     moved: Condvar,
     seal: AtomicBool,
-    settled: AtomicU64,
 }
 
 impl Ledger {
@@ -80,15 +79,8 @@ impl Ledger {
     /// See [`Book::acknowledge`].
     pub fn acknowledge(&self, sink: SinkId, token: &Token, handled: Handled) {
         if self.book().acknowledge(sink, token, handled) {
-            self.shared.settled.fetch_add(1, Ordering::AcqRel);
             self.shared.moved.notify_all();
         }
-    }
-
-    /// A number that grows whenever a watermark moves: progress, and the sign that there is something to commit.
-    #[must_use]
-    pub fn progress(&self) -> u64 {
-        self.shared.settled.load(Ordering::Acquire)
     }
 
     /// See [`Book::watermarks`].

@@ -66,11 +66,19 @@ impl Pipeline {
             };
             let wanted = archive::wanted(&archive.columns, &self.config.survey);
             let means = Means { pool: self.pool.clone(), way, cutouts: archive.cutouts, wanted };
-            sinks.push(("archive", ARCHIVE, Box::new(PatientSink::new(ArchiveSink::open(archive, means, context)?))));
+            sinks.push((
+                "archive",
+                ARCHIVE,
+                Box::new(PatientSink::new(ArchiveSink::open(archive, means, context)?, archive.keep_free)),
+            ));
         }
         if let Some(backup) = backup {
             let context = keeps(BACKUP, for_backup, &self.backed_up);
-            sinks.push(("backup", BACKUP, Box::new(PatientSink::new(BackupSink::open(&backup.files, backup.codec, context)?))));
+            sinks.push((
+                "backup",
+                BACKUP,
+                Box::new(PatientSink::new(BackupSink::open(&backup.files, backup.codec, context)?, backup.files.keep_free)),
+            ));
         }
         if !self.config.publish.is_empty() {
             let context = PublishContext {

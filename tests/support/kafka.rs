@@ -28,19 +28,22 @@ const CLUSTER: &str = "c2t5c2x1aWNlLXRlc3Q0MQ";
 pub struct Options {
     /// Brokers; the first is the controller too.
     pub brokers: usize,
+    /// Address that brokers listen at and tell clients.
+    pub host: String,
     /// Further broker properties.
     pub properties: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { brokers: 1, properties: Vec::new() }
+        Self { brokers: 1, host: "127.0.0.1".into(), properties: Vec::new() }
     }
 }
 
 /// A running cluster. Dropped, it is gone with its data.
 pub struct Kafka {
     libs: PathBuf,
+    host: String,
     nodes: Vec<Node>,
     // After the nodes: the folder goes last.
     scratch: Scratch,
@@ -75,7 +78,7 @@ impl Kafka {
         for _ in 0..3 {
             let ports = free_ports(options.brokers + 1);
             let nodes = (1..=options.brokers).map(|id| Node { id, port: ports[id], process: None }).collect();
-            let mut kafka = Kafka { libs: libs.clone(), nodes, scratch: Scratch::new("kafka") };
+            let mut kafka = Kafka { libs: libs.clone(), host: options.host.clone(), nodes, scratch: Scratch::new("kafka") };
             kafka.format(options, ports[0]);
             (0..options.brokers).for_each(|i| kafka.launch(i));
             if kafka.ready() {
@@ -143,7 +146,7 @@ impl Kafka {
 
     /// `host:port` of all brokers, comma-separated.
     pub fn bootstrap(&self) -> String {
-        self.nodes.iter().map(|n| format!("127.0.0.1:{}", n.port)).collect::<Vec<_>>().join(",")
+        self.nodes.iter().map(|n| format!("{}:{}", self.host, n.port)).collect::<Vec<_>>().join(",")
     }
 
     /// Properties that any client of this cluster needs.
@@ -254,16 +257,16 @@ impl Kafka {
 
 /// Messages of simulated nights are older than Kafka's usual week: nothing is deleted here.
 fn properties(node: &Node, controller: u16, folder: &Path, options: &Options) -> String {
-    let Node { id, port, .. } = node;
+    let (Node { id, port, .. }, host) = (node, &options.host);
     let (roles, listeners) = match id {
-        1 => ("broker,controller", format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}")),
-        _ => ("broker", format!("PLAINTEXT://127.0.0.1:{port}")),
+        1 => ("broker,controller", format!("PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}")),
+        _ => ("broker", format!("PLAINTEXT://{host}:{port}")),
     };
     let replicas = options.brokers.min(3);
     let logs = folder.join("logs");
     let mut text = format!(
         "process.roles={roles}\nnode.id={id}\ncontroller.quorum.voters=1@127.0.0.1:{controller}\nlisteners={listeners}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n\
+         advertised.listeners=PLAINTEXT://{host}:{port}\ncontroller.listener.names=CONTROLLER\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={}\n\
          offsets.topic.replication.factor={replicas}\noffsets.topic.num.partitions=4\n\
          transaction.state.log.replication.factor={replicas}\ntransaction.state.log.min.isr=1\n\

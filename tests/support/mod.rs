@@ -2,7 +2,7 @@
 //! independent readers.
 //!
 //! A part that is missing on this machine (Java, Python, the shared data) is said on the terminal as `skipped: ...`; where
-//! the environment variable `SKYSLUICE_REQUIRE` names the part (`kafka,python,data,spark`), its absence is a failure.
+//! the environment variable `SKYSLUICE_REQUIRE` names the part (`kafka,python,data,spark,network`), its absence is a failure.
 
 // Each test binary compiles this module and uses its share of it.
 #![allow(dead_code)]
@@ -11,6 +11,7 @@ pub mod config;
 pub mod container;
 pub mod data;
 pub mod kafka;
+pub mod network;
 pub mod oracle;
 pub mod python;
 pub mod random;

@@ -73,15 +73,18 @@ pub fn letters(python: &Python, folder: &Path) -> Vec<Value> {
 
 /// How often each (partition, offset) of the source stands in an output topic, by the headers of its messages.
 pub fn origins(kafka: &Kafka, topic: &str) -> BTreeMap<(i32, i64), usize> {
-    let number = |headers: &BTreeMap<String, String>, key: &str| headers[key].parse::<i64>().unwrap();
+    read_origins(kafka, topic, false)
+}
+
+/// As [`origins`], also as those see it who read what is committed only.
+pub fn read_origins(kafka: &Kafka, topic: &str, committed: bool) -> BTreeMap<(i32, i64), usize> {
     let mut found = BTreeMap::new();
-    let all = kafka.read_with(topic, |message| {
+    for origin in kafka.read_to_end(topic, committed, |message| {
         let headers = super::kafka::headers(message);
-        headers.into_iter().map(|(k, v)| (k, String::from_utf8_lossy(&v).into_owned())).collect::<BTreeMap<_, _>>()
-    });
-    for headers in all {
-        let partition = i32::try_from(number(&headers, "skysluice.partition")).unwrap();
-        *found.entry((partition, number(&headers, "skysluice.offset"))).or_insert(0) += 1;
+        let number = |key: &str| String::from_utf8_lossy(&headers[key]).parse::<i64>().unwrap();
+        (i32::try_from(number("skysluice.partition")).unwrap(), number("skysluice.offset"))
+    }) {
+        *found.entry(origin).or_insert(0) += 1;
     }
     found
 }
@@ -89,7 +92,15 @@ pub fn origins(kafka: &Kafka, topic: &str) -> BTreeMap<(i32, i64), usize> {
 /// Asserts that an output topic holds each offset of the source at least once, except `dead` ones; gives how many messages
 /// came more than once.
 pub fn at_least_once(kafka: &Kafka, output: &str, ends: &[(i64, i64)], dead: &[(i32, i64)]) -> usize {
-    let found = origins(kafka, output);
+    complete(&origins(kafka, output), output, ends, dead)
+}
+
+/// As [`at_least_once`], as those read it who take what is committed only.
+pub fn at_least_once_committed(kafka: &Kafka, output: &str, ends: &[(i64, i64)]) -> usize {
+    complete(&read_origins(kafka, output, true), output, ends, &[])
+}
+
+fn complete(found: &BTreeMap<(i32, i64), usize>, output: &str, ends: &[(i64, i64)], dead: &[(i32, i64)]) -> usize {
     let all = ends.iter().zip(0..).flat_map(|((low, high), p)| (*low..*high).map(move |o| (p, o)));
     let expected: Vec<(i32, i64)> = all.filter(|origin| !dead.contains(origin)).collect();
     let missing: Vec<_> = expected.iter().filter(|o| !found.contains_key(o)).collect();

@@ -14,11 +14,11 @@ fn patient(house: &House, free: &Arc<AtomicU64>) -> Box<dyn Sink> {
     match house.kind {
         Kind::Parquet => {
             let sink = ArchiveSink::open(config, means(Wanted::everything()), context).unwrap();
-            Box::new(PatientSink::asking(sink, free))
+            Box::new(PatientSink::asking(sink, config.keep_free, free))
         }
         Kind::Avro => {
             let sink = BackupSink::open(config, house.codec, context).unwrap();
-            Box::new(PatientSink::asking(sink, free))
+            Box::new(PatientSink::asking(sink, config.keep_free, free))
         }
     }
 }

@@ -33,6 +33,7 @@ impl Checker<'_> {
                 Some(raw::Compression::Zstd) => CutoutCodec::Zstd,
             },
             columns: raw.columns.as_ref().map_or(ColumnChoice::All, |columns| self.columns(component, columns, survey)),
+            keep_free: self.size(raw.keep_free.as_ref(), Archive::KEEP_FREE),
             ..self.hours((root, staging), raw.by, raw.layout, raw.roll.as_ref())
         }
     }
@@ -46,7 +47,9 @@ impl Checker<'_> {
             Some(raw::Codec::Snappy) => Codec::Snappy,
             None | Some(raw::Codec::Zstandard) => Codec::Zstandard,
         };
-        Backup { files: self.hours((root, staging), raw.by, raw.layout, raw.roll.as_ref()), codec }
+        let keep_free = self.size(raw.keep_free.as_ref(), Archive::KEEP_FREE);
+        let files = Archive { keep_free, ..self.hours((root, staging), raw.by, raw.layout, raw.roll.as_ref()) };
+        Backup { files, codec }
     }
 
     /// The root of an archive or a backup and the folder of the files being written.
@@ -82,6 +85,7 @@ impl Checker<'_> {
             },
             roll_size: self.size(roll.and_then(|roll| roll.size.as_ref()), Archive::ROLL_SIZE),
             roll_age: self.time_above_zero(roll.and_then(|roll| roll.age.as_ref()), Archive::ROLL_AGE),
+            keep_free: Archive::KEEP_FREE,
             layout: match layout {
                 None | Some(raw::Layout::Hive) => Layout::Hive,
                 Some(raw::Layout::Plain) => Layout::Plain,

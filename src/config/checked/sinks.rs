@@ -20,6 +20,8 @@ pub struct Archive {
     pub roll_size: u64,
     /// Age at which a file is sealed.
     pub roll_age: Duration,
+    /// Bytes that stay free on the file system, besides what is gathered in memory.
+    pub keep_free: u64,
     /// Layout of the partition folders.
     pub layout: Layout,
     /// How bytes reach the disk.
@@ -68,6 +70,8 @@ impl Archive {
     pub const ROLL_SIZE: u64 = 512 << 20;
     /// Age at which a file is sealed where nothing else is said.
     pub const ROLL_AGE: Duration = Duration::from_secs(60);
+    /// Bytes that stay free where nothing else is said.
+    pub const KEEP_FREE: u64 = 64 << 20;
 
     /// An archive in a folder, with `ROOT.staging` beside it and everything else at its default.
     #[must_use]
@@ -81,6 +85,7 @@ impl Archive {
             by: HourBy::Ingest,
             roll_size: Self::ROLL_SIZE,
             roll_age: Self::ROLL_AGE,
+            keep_free: Self::KEEP_FREE,
             layout: Layout::Hive,
             way: WritePath::Direct,
             cutouts: CutoutCodec::None,

@@ -36,6 +36,11 @@ pub struct Archive {
     pub by: Option<HourOf>,
     /// When a file is finished: whichever limit is reached first.
     pub roll: Option<Roll>,
+    /// What stays free on the file system, besides what is still in memory: with less, writing to this archive pauses and says so,
+    /// outputs go on while there is memory, and writing goes on by itself when twice as much is free. The default leaves the
+    /// others there room to close their files.
+    #[schemars(extend("default" = show_size(checked::Archive::KEEP_FREE)))]
+    pub keep_free: Option<At<Size>>,
     /// How bytes reach the disk: `direct` (past the page cache, where the file system can; else as `cached`) or `cached`
     /// (through it, written back early). The default costs less processor time, and leaves the cache to the catalogues and to
     /// the broker; choose the other where readers take files right after they appear.
@@ -185,6 +190,9 @@ pub struct Backup {
     pub by: Option<HourOf>,
     /// When a file is finished, as in `archive`.
     pub roll: Option<Roll>,
+    /// What stays free on the file system, as in `archive`.
+    #[schemars(extend("default" = show_size(checked::Archive::KEEP_FREE)))]
+    pub keep_free: Option<At<Size>>,
     /// How records are compressed: `none`, `deflate`, `snappy` or `zstandard`. The default takes a seventh off packets of ZTF,
     /// whose cut-outs are compressed already, at more than 1 GB/s on one core; `deflate`, which every reader of Avro knows
     /// without a further library, takes less off at a twentieth of that speed.

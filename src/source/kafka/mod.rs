@@ -202,7 +202,16 @@ impl Kafka {
     fn take_outcomes(&mut self, deadline: Instant) -> Option<KafkaError> {
         let mut failure = None;
         while let Some((list, outcome)) = self.connection.outcome(deadline) {
-            let Err(error) = outcome else { continue };
+            let Err(error) = outcome else {
+                for element in list.elements() {
+                    if let Offset::Offset(offset) = element.offset()
+                        && let Some(partition) = self.partition(element.topic(), element.partition())
+                    {
+                        partition.confirm(offset);
+                    }
+                }
+                continue;
+            };
             tracing::warn!(component = self.context.component, %error, "offsets were not committed; they will be with the next commit");
             for element in list.elements() {
                 if let Some(partition) = self.partition(element.topic(), element.partition()) {

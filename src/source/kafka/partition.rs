@@ -24,8 +24,10 @@ pub(super) struct Partition {
     reader: Option<Reader>,
     /// Where reading began, and the end of what was handed out since.
     handed: Option<(i64, i64)>,
-    /// The offset committed last by us or found at the assignment.
+    /// The offset whose commit was ordered last, or found at the assignment.
     committed: Option<i64>,
+    /// The offset that the broker has.
+    confirmed: Option<i64>,
 }
 
 /// Where the messages of a partition come from.
@@ -64,12 +66,15 @@ pub(super) struct Read {
 
 impl Partition {
     /// Takes the partition's messages out of the common queue. Must be called before the assignment is confirmed.
+    ///
+    /// `committed` is what the broker has, `done` what of the partition was read and settled before, behind that.
     pub(super) fn split(
         consumer: &Arc<BaseConsumer<Context>>,
         wake: &Arc<Wake>,
         builder: Builder,
         gate: Option<Arc<dyn Gate>>,
         committed: Option<i64>,
+        done: Option<i64>,
     ) -> Option<Self> {
         let origin = builder.origin().clone();
         let mut queue = consumer.split_partition_queue(&origin.topic, origin.partition)?;
@@ -77,7 +82,8 @@ impl Partition {
         queue.set_nonempty_callback(move || bell.ring());
         let turnstile = Turnstile::new(gate, origin.clone());
         let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true, hole: None };
-        Some(Self { origin, reader: Some(reader), handed: None, committed })
+        let handed = done.map(|done| (committed.unwrap_or(-1), done));
+        Some(Self { origin, reader: Some(reader), handed, committed, confirmed: committed })
     }
 
     /// The partition.
@@ -111,7 +117,21 @@ impl Partition {
     /// Whether this watermark is to be committed: it is of what this consumer has read (an older one may speak of a time before
     /// another consumer had the partition) and it is new.
     pub(super) fn wants(&self, watermark: i64) -> bool {
-        self.handed.is_some_and(|(start, end)| start < watermark && watermark <= end) && self.committed != Some(watermark)
+        self.has_read(watermark) && self.committed != Some(watermark)
+    }
+
+    /// Whether the broker may not have this watermark, which is of what this consumer has read.
+    pub(super) fn lacks(&self, watermark: i64) -> bool {
+        self.has_read(watermark) && self.confirmed != Some(watermark)
+    }
+
+    fn has_read(&self, watermark: i64) -> bool {
+        self.handed.is_some_and(|(start, end)| start < watermark && watermark <= end)
+    }
+
+    /// The broker has this commit.
+    pub(super) fn confirm(&mut self, offset: i64) {
+        self.confirmed = Some(offset);
     }
 
     /// Notes what was committed, or with `None` that it has to be done again.

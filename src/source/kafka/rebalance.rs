@@ -112,7 +112,8 @@ impl Kafka {
                 other => other,
             };
             let position = if let Offset::Offset(offset) = start { Some(offset) } else { None };
-            self.take(origin.clone(), position)?;
+            let known = if let Some(Offset::Offset(offset)) = committed { Some(offset) } else { None };
+            self.take(origin.clone(), position, known, unrecorded)?;
             starts
                 .add_partition_offset(&origin.topic, origin.partition, start)
                 .map_err(|e| Fault::environment(format!("{origin}: can't begin at {start:?}: {e}; check the group's commits")))?;
@@ -130,7 +131,13 @@ impl Kafka {
 
     /// Makes a partition ours. Its queue is split off before the assignment is confirmed: librdkafka keeps that, so no message
     /// comes by the main queue.
-    fn take(&mut self, origin: TopicPartition, position: Option<i64>) -> Result<(), Fault> {
+    fn take(
+        &mut self,
+        origin: TopicPartition,
+        position: Option<i64>,
+        committed: Option<i64>,
+        done: Option<i64>,
+    ) -> Result<(), Fault> {
         let target = if self.config.until_end {
             let end = match self.ends.get(&origin) {
                 Some(end) => *end,
@@ -149,7 +156,7 @@ impl Kafka {
             self.context.budget.arenas.clone(),
         );
         let gate = self.context.gate.clone();
-        let mut partition = Partition::split(self.connection.consumer(), self.connection.wake(), builder, gate, position)
+        let mut partition = Partition::split(self.connection.consumer(), self.connection.wake(), builder, gate, committed, done)
             .ok_or_else(|| Fault::environment(format!("{origin}: its queue can't be split off; joining again")))?;
         if let Some(reader) = partition.reader() {
             reader.set_target(target);
@@ -201,8 +208,9 @@ impl Kafka {
         }
         for partition in self.partitions.extract_if(.., |p| origins.contains(p.origin())) {
             let origin = (**partition.origin()).clone();
-            // A commit that was refused (the group was already forming anew) must not let us read twice what comes back to us.
-            if let Some(watermark) = self.context.ledger.watermark(&origin).filter(|w| partition.wants(*w)) {
+            // A commit that was refused (the group was already forming anew), or of which nothing is heard, must not let us read twice
+            // what comes back to us.
+            if let Some(watermark) = self.context.ledger.watermark(&origin).filter(|w| partition.lacks(*w)) {
                 self.unrecorded.insert(origin, watermark);
             }
         }
