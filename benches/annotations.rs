@@ -21,9 +21,7 @@ use skysluice::alert::{
 use skysluice::archive::{ArchiveContext, ArchiveSink, Editions, Means};
 use skysluice::avro::{AlertSchema, Wanted};
 use skysluice::catalog::zones::{Batch, Builder, Options};
-use skysluice::config::{
-    Archive, ColumnChoice, CutoutCodec, HourBy, Layout, MagnitudeUnit, Matched, Step, StepKind, Survey, TimeScale, WritePath,
-};
+use skysluice::config::{Archive, CutoutCodec, MagnitudeUnit, Matched, Step, StepKind, Survey, TimeScale};
 use skysluice::durable::Way;
 use skysluice::ledger::{Ledger, SinkId};
 use skysluice::process::Chain;
@@ -131,15 +129,10 @@ fn group(number: usize, alerts: &[(f64, f64)], schema: &Arc<AlertSchema>, budget
 
 fn sink(home: &Path) -> ArchiveSink {
     let config = Archive {
-        root: home.join("archive"),
         staging: home.join("staging"),
-        by: HourBy::Ingest,
         roll_size: 1 << 40,
         roll_age: Duration::from_secs(3600),
-        layout: Layout::Hive,
-        way: WritePath::Direct,
-        cutouts: CutoutCodec::None,
-        columns: ColumnChoice::All,
+        ..Archive::new(home.join("archive"))
     };
     let survey = Survey {
         name: "ztf".into(),

@@ -19,7 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use skysluice::alert::{AlertBatch, Candidate, Decoded, Flags, Permit, RowOrigin, Sink, Span, Token, TopicPartition, Verdict};
 use skysluice::archive::{ArchiveContext, ArchiveSink, Editions, Means};
 use skysluice::avro::{AlertSchema, Wanted};
-use skysluice::config::{Archive, ColumnChoice, CutoutCodec, HourBy, Layout, MagnitudeUnit, Survey, TimeScale, WritePath};
+use skysluice::config::{Archive, CutoutCodec, MagnitudeUnit, Survey, TimeScale};
 use skysluice::durable::Way;
 use skysluice::ledger::{Ledger, SinkId};
 
@@ -115,15 +115,10 @@ fn batches(cutouts: bool) -> Vec<Decoded> {
 
 fn sink(home: &Path) -> ArchiveSink {
     let config = Archive {
-        root: home.join("archive"),
         staging: home.join("staging"),
-        by: HourBy::Ingest,
         roll_size: 1 << 40,
         roll_age: Duration::from_secs(3600),
-        layout: Layout::Hive,
-        way: WritePath::Direct,
-        cutouts: CutoutCodec::None,
-        columns: ColumnChoice::All,
+        ..Archive::new(home.join("archive"))
     };
     let survey = Survey {
         name: "ztf".into(),

@@ -7,7 +7,7 @@
 #     benches/suite.sh LINES [ROUNDS=3] [DIR=a temporary folder]
 #
 # DIR has to be on the disk that is to be measured, with room for about 12 GB. What to run, and how much of it, can be said by
-# ONLY (a pattern of labels, such as 'files-*'), ZTF and LSST (alerts of a run), CATALOGS and ROWS.
+# ONLY (a pattern of labels, such as 'files-*'), ZTF, LSST and PRICE (alerts of a run), CATALOGS and ROWS.
 set -euo pipefail
 [ $# -gt 0 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +17,7 @@ loadgen=$(realpath "$target")/release/skysluice-loadgen
 [ -x "$loadgen" ] || { echo "no $loadgen: run 'cargo build --release --workspace' first" >&2; exit 1; }
 work=$(mktemp -d "${3:-${TMPDIR:-/tmp}}/skysluice-suite.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-ztf=${ZTF:-40000} lsst=${LSST:-20000} catalogs="--catalogs ${CATALOGS:-10} --catalog-rows ${ROWS:-1000000}"
+ztf=${ZTF:-40000} lsst=${LSST:-20000} price=${PRICE:-15000} catalogs="--catalogs ${CATALOGS:-10} --catalog-rows ${ROWS:-1000000}"
 
 # One run: its label, then what bench is asked for.
 one() {
@@ -47,10 +47,30 @@ on_kafka() {
     one latency-ztf --source kafka --brokers "$BROKERS" --produce --kind ztf --rate 1000 --count 20000 --publish annotated $catalogs
 }
 
-export -f one on_kafka
-export loadgen lines work ztf lsst catalogs ONLY=${ONLY:-*}
+# What each part of the promise costs, on equal messages: the archive alone; the same where strace, which sees no other calls, says in
+# the system's place that all is synced; with an output; with an output in transactions.
+# shellcheck disable=SC2086
+prices() {
+    local kafka="--source kafka --brokers $BROKERS --produce --kind ztf --count $price"
+    one price-archive $kafka
+    if [ -x "$work/unsynced" ]; then
+        one price-archive-unsynced $kafka --skysluice "$work/unsynced"
+    fi
+    one price-output $kafka --publish price
+    one price-transactions $kafka --publish price-transactions --transactions
+}
+
+syncs="fsync,fdatasync"
+if strace -f -qq --seccomp-bpf -o "$work/trace" -e "trace=$syncs" -e "inject=$syncs:retval=0" true 2> /dev/null; then
+    printf '#!/bin/sh\nexec strace -f -qq --seccomp-bpf -o /dev/null -e trace=%s -e inject=%s:retval=0 %s "$@"\n' \
+        "$syncs" "$syncs" "$(dirname "$loadgen")/skysluice" > "$work/unsynced"
+    chmod +x "$work/unsynced"
+fi
+
+export -f one on_kafka prices
+export loadgen lines work ztf lsst price catalogs ONLY=${ONLY:-*}
 for _ in $(seq "$rounds"); do
     on_disk
-    case $ONLY in files-* | memory-*) ;; *) TMPDIR=$work "$here/with_kafka.sh" bash -euo pipefail -c on_kafka ;; esac
+    case $ONLY in files-* | memory-*) ;; *) TMPDIR=$work "$here/with_kafka.sh" bash -euo pipefail -c 'on_kafka; prices' ;; esac
 done
 "$loadgen" table "$lines"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a command beside a fresh Apache Kafka on this machine; the command finds its address in $BROKERS. The jars are those
-# that the tests have fetched (`cargo test --test harness`). The broker and its data are gone when the command ends.
+# that the tests have fetched (`cargo test --test harness`). The broker and its data, below $TMPDIR, are gone when the command ends.
 #
 #     benches/with_kafka.sh bash -c 'skysluice-loadgen produce --brokers $BROKERS --topic night --partitions 4 --count 40000'
 set -euo pipefail
@@ -24,6 +24,7 @@ controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs=$work/logs
 log.retention.ms=-1
+log.retention.check.interval.ms=20000
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1

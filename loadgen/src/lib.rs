@@ -9,9 +9,11 @@ mod error;
 mod journal;
 mod judge;
 mod packets;
+mod place;
 mod produce;
 mod random;
 mod schedule;
+mod soak;
 mod table;
 mod topic;
 
@@ -50,6 +52,10 @@ enum Command {
     ///
     /// Exit code: 0 where all is right, 1 where something is not, 2 where it could not be judged.
     CrashLoop(crash::CrashArgs),
+    /// Sends alerts at given rates for given times, and says how lag, memory and open files of the program go meanwhile.
+    ///
+    /// Exit code: 0 where every alert is archived once, 1 where not, 2 where it could not be said.
+    Soak(soak::SoakArgs),
 }
 
 /// Runs the command line `words`, the first of which is the program's name. Results are written to `out`. Returns the exit code.
@@ -69,6 +75,7 @@ pub fn run<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>, out: &
         Command::Table(args) => (done(table::run(&args, out)), 1),
         Command::Judge(args) => (judge::run(&args, out), 2),
         Command::CrashLoop(args) => (crash::run(&args, out), 2),
+        Command::Soak(args) => (soak::run(&args, out), 2),
     };
     match outcome {
         Ok(right) => u8::from(!right),
@@ -138,6 +145,9 @@ mod tests {
             "judge --journal j --archive a --letters f --letters-topic t",
             "crash-loop --rounds 3",
             "crash-loop --brokers b --rounds 0",
+            "soak --brokers b",
+            "soak --brokers b --phases 1000",
+            "soak --brokers b --phases 1000x60 --transactions",
         ] {
             let words = format!("skysluice-loadgen {words}");
             assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{words}");

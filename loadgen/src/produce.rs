@@ -191,6 +191,13 @@ impl ProducerContext for Deliveries {
     }
 }
 
+impl Summary {
+    /// Mean size of a payload.
+    pub(crate) fn bytes_a_message(&self) -> f64 {
+        self.bytes as f64 / self.messages.max(1) as f64
+    }
+}
+
 /// Runs `produce` and prints its line.
 pub(crate) fn run(args: &ProduceArgs, out: &mut dyn Write) -> Result<(), Error> {
     let line = serde_json::to_string(&produce(args)?).expect("numbers and texts are always JSON");

@@ -31,6 +31,17 @@ pub(crate) fn ensure<C: ClientContext>(
     topic: &str,
     wanted: Option<u32>,
 ) -> Result<usize, Error> {
+    ensure_keeping(client, brokers, topic, wanted, None)
+}
+
+/// As [`ensure`]; of each partition of a new topic the brokers keep at least the last `keep` bytes.
+fn ensure_keeping<C: ClientContext>(
+    client: &Client<C>,
+    brokers: &str,
+    topic: &str,
+    wanted: Option<u32>,
+    keep: Option<u64>,
+) -> Result<usize, Error> {
     if let Some(found) = partitions(client, brokers, topic)? {
         return match wanted {
             Some(wanted) if wanted as usize != found => Err(Error::Partitions { topic: topic.to_owned(), found, wanted }),
@@ -44,7 +55,11 @@ pub(crate) fn ensure<C: ClientContext>(
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().map_err(failed)?;
     // -1: the brokers' own default replication.
-    let new = NewTopic::new(topic, wanted as i32, TopicReplication::Fixed(-1)).set("max.message.bytes", "10485760");
+    let (kept, segment) = (keep.unwrap_or_default().to_string(), keep.map_or(0, |keep| (keep / 4).max(1 << 20)).to_string());
+    let mut new = NewTopic::new(topic, wanted as i32, TopicReplication::Fixed(-1)).set("max.message.bytes", "10485760");
+    if keep.is_some() {
+        new = new.set("retention.bytes", &kept).set("segment.bytes", &segment);
+    }
     let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
     for result in block_on(admin.create_topics([&new], &options)).map_err(failed)? {
         result.map_err(|(topic, code)| Error::Create { topic, reason: code.to_string() })?;
@@ -54,8 +69,13 @@ pub(crate) fn ensure<C: ClientContext>(
 
 /// Creates a topic with this many partitions where it isn't there; one with another number of them is an error.
 pub(crate) fn create(brokers: &str, topic: &str, partitions: u32) -> Result<(), Error> {
+    create_keeping(brokers, topic, partitions, None)
+}
+
+/// As [`create`]; of each partition the brokers keep at least the last `keep` bytes, and not much more than twice that.
+pub(crate) fn create_keeping(brokers: &str, topic: &str, partitions: u32, keep: Option<u64>) -> Result<(), Error> {
     let consumer = consumer(brokers, "skysluice-loadgen")?;
-    let wanted = ensure(consumer.client(), brokers, topic, Some(partitions))?;
+    let wanted = ensure_keeping(consumer.client(), brokers, topic, Some(partitions), keep)?;
     // The controller has answered; the brokers that clients ask may be a moment behind.
     let start = Instant::now();
     while !ends(&consumer, brokers, topic).is_ok_and(|ends| ends.len() == wanted) {

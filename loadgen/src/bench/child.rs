@@ -136,6 +136,11 @@ impl Running {
         &self.log
     }
 
+    /// Number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Looks at its memory, and whether it has ended.
     pub(crate) fn look(&mut self) -> Result<Option<ExitStatus>, Error> {
         // Nothing to be seen once the process has ended.

@@ -62,6 +62,11 @@ pub(crate) fn memory(process: u32) -> Option<Memory> {
     Some(Memory { peak: size("VmHWM")?, resident: size("VmRSS")?, anonymous: size("RssAnon")? })
 }
 
+/// Open descriptors of a running process.
+pub(crate) fn descriptors(process: u32) -> Option<u64> {
+    Some(std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count() as u64)
+}
+
 /// CPU seconds of this thread: the time for which a core was its own.
 pub(crate) fn thread_cpu() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
@@ -113,6 +118,7 @@ mod tests {
         let memory = super::memory(std::process::id()).unwrap();
         assert!(memory.peak >= memory.resident && memory.resident >= memory.anonymous && memory.anonymous > 1 << 18);
         assert_eq!(super::memory(u32::MAX), None);
+        assert!(super::descriptors(std::process::id()).unwrap() > 2 && super::descriptors(u32::MAX).is_none());
         assert!(thread_cpu().unwrap() > 0.0);
     }
 

@@ -22,6 +22,7 @@ use skysluice_simulator::PacketSchema;
 
 use crate::error::Error;
 use crate::packets::{History, PacketArgs, Survey};
+use crate::place::Place;
 use crate::{produce, topic};
 use configuration::{Origin, Output, Plan};
 use line::{Packet, Subject};
@@ -131,24 +132,10 @@ enum Steps {
 pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<(), Error> {
     check(args)?;
     let mut print = |line: &Value| writeln!(out, "{line}").map_err(Error::file("write", "standard output"));
-    let temporary;
-    let folder = match &args.dir {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-            std::path::absolute(folder).map_err(Error::file("find", folder))?
-        }
-        None => {
-            temporary = tempfile::tempdir().map_err(Error::file("create a folder in", std::env::temp_dir()))?;
-            temporary.path().to_owned()
-        }
-    };
-    let program = match &args.skysluice {
-        Some(program) => program.clone(),
-        None => std::env::current_exe().map_err(Error::file("find", "this program"))?.with_file_name("skysluice"),
-    };
+    let at = Place::new(args.dir.as_deref(), args.skysluice.as_deref())?;
     let mut plan = plan(args)?;
     let mut subject = subject(args, &plan);
-    let prepared = prepare::prepare(args, &folder, &mut subject)?;
+    let prepared = prepare::prepare(args, &at.folder, &mut subject)?;
     // One of them is given, not both.
     plan.catalogues.extend(prepared.catalogues.iter().cloned());
     plan.decode = prepared.decode.clone();
@@ -157,10 +144,10 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> Result<(), Error> {
     for number in 1..=args.repeat {
         // A name that no earlier run in the folder, and no consumer group at the brokers, has.
         let name = format!("run-{}-{}-{number}", machine::now().replace(':', ""), std::process::id());
-        let place = folder.join(&name);
+        let place = at.folder.join(&name);
         std::fs::create_dir_all(&place).map_err(Error::file("create", &place))?;
         subject.date = machine::now();
-        let line = one(args, &program, &plan, &prepared, &subject, &place, &name)?;
+        let line = one(args, &at.program, &plan, &prepared, &subject, &place, &name)?;
         print(&line)?;
         lines.push(line);
         if args.dir.is_none() {

@@ -22,6 +22,7 @@ use crate::bench::{machine, prepare};
 use crate::error::Error;
 use crate::judge::{self, JudgeArgs, Verdict};
 use crate::packets::{History, PacketArgs, Packets, Survey};
+use crate::place::Place;
 use crate::produce::{self, Compression, Key, ProduceArgs};
 use crate::random::Random;
 use crate::topic;
@@ -98,22 +99,8 @@ struct Outcome {
 
 /// Runs `crash-loop` and prints what came of it. Returns whether all is right.
 pub(crate) fn run(args: &CrashArgs, out: &mut dyn Write) -> Result<bool, Error> {
-    let temporary;
-    let folder = match &args.dir {
-        Some(folder) => {
-            std::fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-            std::path::absolute(folder).map_err(Error::file("find", folder))?
-        }
-        None => {
-            temporary = tempfile::tempdir().map_err(Error::file("create a folder in", std::env::temp_dir()))?;
-            temporary.path().to_owned()
-        }
-    };
-    let program = match &args.program {
-        Some(program) => program.clone(),
-        None => std::env::current_exe().map_err(Error::file("find", "this program"))?.with_file_name("skysluice"),
-    };
-    let outcome = Loop::new(args, folder, program)?.run()?;
+    let place = Place::new(args.dir.as_deref(), args.program.as_deref())?;
+    let outcome = Loop::new(args, &place.folder, place.program.clone())?.run()?;
     let failed = Error::file("write", "standard output");
     if args.json {
         eprint!("{}", outcome.table(args));
@@ -140,7 +127,7 @@ struct Loop<'a> {
 
 impl<'a> Loop<'a> {
     /// Makes topics and configuration.
-    fn new(args: &'a CrashArgs, folder: PathBuf, program: PathBuf) -> Result<Self, Error> {
+    fn new(args: &'a CrashArgs, folder: &Path, program: PathBuf) -> Result<Self, Error> {
         // A name that no earlier loop in the folder, and no topic or consumer group at the brokers, has.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let (time, number) =

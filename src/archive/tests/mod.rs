@@ -233,6 +233,7 @@ impl House {
             by: HourBy::Ingest,
             roll_size: 1 << 30,
             roll_age: Duration::from_secs(60),
+            keep_free: 64 << 20,
             layout: Layout::Hive,
             way: WritePath::Direct,
             cutouts: CutoutCodec::None,
