@@ -6,6 +6,7 @@ mod bench;
 mod container;
 mod crash;
 mod error;
+mod files;
 mod journal;
 mod judge;
 mod packets;

@@ -2,13 +2,14 @@
 //! one has made. Shares no code with it but the parquet crate's own reader.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parquet::column::reader::ColumnReader;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::error::Error;
+use crate::files;
 
 /// Rows that are read at once.
 const CHUNK: usize = 64 << 10;
@@ -36,17 +37,8 @@ pub(crate) struct Fate {
 /// Counts the rows below `root`, which need not be there, and reads the ids from the column `id`.
 pub(crate) fn count(root: &Path, id: &str) -> Result<Found, Error> {
     let mut found = Found { rows: 0, ids: Some(Vec::new()) };
-    let mut folders: Vec<PathBuf> = root.exists().then(|| root.to_owned()).into_iter().collect();
-    while let Some(folder) = folders.pop() {
-        let failed = |error| Error::file("read the folder", &folder)(error);
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "parquet") {
-                read(&path, id, &mut found).map_err(|source| Error::Archive { path, source })?;
-            }
-        }
+    for path in files::below(root, "parquet")? {
+        read(&path, id, &mut found).map_err(|source| Error::Archive { path, source })?;
     }
     if let Some(ids) = &mut found.ids {
         ids.sort_unstable();
@@ -54,7 +46,7 @@ pub(crate) fn count(root: &Path, id: &str) -> Result<Found, Error> {
     Ok(found)
 }
 
-fn read(path: &PathBuf, id: &str, found: &mut Found) -> Result<(), ParquetError> {
+fn read(path: &Path, id: &str, found: &mut Found) -> Result<(), ParquetError> {
     let reader = SerializedFileReader::new(File::open(path)?)?;
     let metadata = reader.metadata().file_metadata();
     found.rows += u64::try_from(metadata.num_rows()).unwrap_or(0);

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Error;
-use crate::judge::{files, ids};
+use crate::files;
+use crate::judge::ids;
 
 /// Between two looks at the archive.
 const LOOK: Duration = Duration::from_millis(50);
@@ -52,7 +53,7 @@ impl Watched {
 
     fn look(&mut self, root: &Path, column: &str) -> Result<(), Error> {
         self.looks += 1;
-        let found = files(root)?;
+        let found = files::below(root, "parquet")?;
         for path in &found {
             let metadata = match std::fs::metadata(path) {
                 Ok(metadata) => Look::of(&metadata),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMillisecondType};
@@ -14,6 +14,7 @@ use super::cell::{Comparer, number, text};
 use super::sent::{Again, Sent};
 use super::tally::{Origin, Tally, Wrong, identify};
 use crate::error::Error;
+use crate::files;
 
 /// The column that says where a row came from.
 const OWN: &str = "skysluice";
@@ -23,7 +24,7 @@ const ROWS: usize = 64;
 /// Reads an archive. Returns the columns of the alerts that it doesn't have, too.
 pub(super) fn read(root: &Path, sent: &Sent, again: &mut Again) -> Result<(Tally, BTreeSet<String>), Error> {
     let mut reader = Reading { sent, again, tally: Tally::new(sent.len()), comparer: Comparer::default() };
-    for path in files(root)? {
+    for path in files::below(root, "parquet")? {
         reader.tally.files += 1;
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
         match reader.file(&path, &name)? {
@@ -34,25 +35,6 @@ pub(super) fn read(root: &Path, sent: &Sent, again: &mut Again) -> Result<(Tally
     let Reading { mut tally, comparer, .. } = reader;
     tally.compared = comparer.compared;
     Ok((tally, comparer.absent))
-}
-
-/// All Parquet files below a folder, in the order of their paths; none where there is no folder.
-pub(crate) fn files(root: &Path) -> Result<Vec<PathBuf>, Error> {
-    let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = root.exists().then(|| root.to_owned()).into_iter().collect();
-    while let Some(folder) = folders.pop() {
-        let failed = |error| Error::file("read the folder", &folder)(error);
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "parquet") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Reads the footer of a file and its column of ids; returns its rows.

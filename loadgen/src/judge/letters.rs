@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use apache_avro::Reader;
 use apache_avro::types::Value;
@@ -13,6 +13,7 @@ use super::output::{header, headers_of, origin};
 use super::sent::{Again, Sent};
 use super::tally::{Origin, Tally, Wrong, identify};
 use crate::error::Error;
+use crate::files;
 
 /// What letters account for.
 pub(super) struct Letters<'a> {
@@ -51,21 +52,7 @@ impl<'a> Letters<'a> {
 
     /// Reads all letters of a folder, and of the folders in it, where those lie that are being processed again.
     pub(super) fn folder(&mut self, folder: &Path) -> Result<(), Error> {
-        let mut folders: Vec<PathBuf> = folder.exists().then(|| folder.to_owned()).into_iter().collect();
-        let mut files = Vec::new();
-        while let Some(folder) = folders.pop() {
-            let failed = |error| Error::file("read the folder", &folder)(error);
-            for entry in std::fs::read_dir(&folder).map_err(failed)? {
-                let path = entry.map_err(failed)?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else if path.extension().is_some_and(|ending| ending == "avro") {
-                    files.push(path);
-                }
-            }
-        }
-        files.sort();
-        for path in files {
+        for path in files::below(folder, "avro")? {
             self.tally.files += 1;
             let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
             if let Err(problem) = self.file(&path, &name)? {

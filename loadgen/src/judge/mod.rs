@@ -22,7 +22,7 @@ use clap::Args;
 
 use crate::error::Error;
 use crate::packets::Packets;
-pub(crate) use archive::{files, ids};
+pub(crate) use archive::ids;
 use letters::{Letters, Sink};
 use output::{Output, Schemas};
 use sent::{Again, Sent};
