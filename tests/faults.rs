@@ -54,7 +54,8 @@ impl Case {
             },
         });
         let component = config::pipeline(scratch.path(), name, "ztf", config::until_end(kafka, &[&input], &input), more);
-        let service = json!({ "memory": "64 MiB", "stall": stall });
+        // Faults come faster here than anything becomes durable.
+        let service = json!({ "memory": "64 MiB", "stall": stall, "restarts": 50 });
         let configuration = config::file(scratch.path(), service, vec![component]);
         Some(Case { kafka, python, scratch, input, output, configuration })
     }

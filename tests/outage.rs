@@ -117,6 +117,43 @@ fn a_sink_that_stands_still_costs_neither_memory_nor_membership() {
     );
 }
 
+#[test]
+fn a_failure_while_an_output_stands_still_is_mended_at_once() {
+    let (Some(kafka), Some(away), Some(python)) = (Kafka::shared(), Kafka::start(&Options::default()), Python::ready()) else {
+        return;
+    };
+    let scratch = Scratch::new("failing");
+    let folder = scratch.path();
+    let (input, output) = (kafka.topic("failing", 2), away.topic("failing-out", 2));
+    let more = json!({ "batch": { "alerts": 16 }, "publish": [{ "topic": output, "brokers": away.bootstrap() }] });
+    let component = config::pipeline(folder, "failing", "ztf", config::endless(kafka, &[&input], "failing"), more);
+    let configuration = config::file(folder, json!({ "memory": "64 MiB", "stall": "15 s" }), vec![component]);
+    let mut run = Run::start(&scratch, "failing", &configuration, Some("archive=panic@30,archive=panic@40"));
+    kafka.produce(&input, simulator::alerts(90, 240, 2));
+    run.await_for("the first messages", Duration::from_secs(60), |_| (away.count(&output) >= 100).then_some(()));
+    // Marks and messages are on their way.
+    away.freeze();
+    kafka.produce(&input, simulator::alerts(91, 600, 2));
+    let began = Instant::now();
+    run.await_for("two failures and partitions that are read again", Duration::from_secs(40), |process| {
+        let log = process.log();
+        (log.matches("generation failed").count() >= 2 && log.matches("partitions assigned").count() >= 3).then_some(())
+    });
+    let took = began.elapsed();
+    away.thaw();
+    run.await_for("all messages", Duration::from_secs(120), |_| (oracle::origins(&away, &output).len() == 840).then_some(()));
+    run.terminate();
+    run.finish(Duration::from_secs(60));
+    let ends = kafka.ends(&input);
+    oracle::exactly_once(&python, &scratch, &config::archive(folder, "failing"), &[(&input, ends.clone())], &[]);
+    let again = oracle::at_least_once(&away, &output, &ends, &[]);
+    let _ = writeln!(
+        std::io::stderr(),
+        "two failures while an output stands still: reading again after {:.1} s; {again} came again",
+        took.as_secs_f64()
+    );
+}
+
 /// Kills each broker of two in turn, in the middle of work, and starts it again. Copies of all topics are on both.
 fn each_broker_of_two_dies(name: &str, transactions: bool) {
     let options = Options { brokers: 2, ..Options::default() };

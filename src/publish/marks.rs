@@ -13,6 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -67,7 +68,23 @@ struct Mark {
 }
 
 /// The consumer in whose name the marks of a topic of the source are committed. It reads nothing.
-struct Keeper(BaseConsumer<Heard>);
+struct Keeper(Option<BaseConsumer<Heard>>);
+
+impl Keeper {
+    fn consumer(&self) -> &BaseConsumer<Heard> {
+        self.0.as_ref().expect("taken in drop only")
+    }
+}
+
+/// Closing waits for commits under way, for a minute where no broker answers; nobody else is to wait for that.
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        if let Err(error) = thread::Builder::new().name("marks-closing".into()).spawn(move || drop(consumer)) {
+            tracing::warn!(%error, "a client of marks is closed in the foreground: no thread for it");
+        }
+    }
+}
 
 /// What the client library says of commits.
 #[derive(Default)]
@@ -174,7 +191,7 @@ impl Marks {
         self.outputs.iter().for_each(|output| {
             question.add_partition(&output.topic, origin.partition);
         });
-        let answer = self.keeper(&origin.topic)?.0.committed_offsets(question, ASK);
+        let answer = self.keeper(&origin.topic)?.consumer().committed_offsets(question, ASK);
         let found = match answer.and_then(|found| self.outputs.iter().map(|output| mark(&found, &output.topic, origin)).collect())
         {
             Ok(found) => found,
@@ -204,7 +221,7 @@ impl Marks {
                 continue;
             }
             let topic = self.outputs[at].topic.clone();
-            let Ok(metadata) = self.keeper(&origin.topic)?.0.fetch_metadata(Some(&topic), ASK) else { return Ok(false) };
+            let Ok(metadata) = self.keeper(&origin.topic)?.consumer().fetch_metadata(Some(&topic), ASK) else { return Ok(false) };
             let partitions = metadata.topics().iter().find(|t| t.name() == &*topic).map_or(0, |t| t.partitions().len());
             self.outputs[at].partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
             if self.outputs[at].partitions <= origin.partition {
@@ -284,8 +301,8 @@ impl Marks {
         self.settle(Duration::ZERO);
         for (topic, list) in self.lists(ends) {
             let keeper = self.keeper(&topic)?;
-            let heard = keeper.0.client().context();
-            match keeper.0.commit(&list, CommitMode::Async) {
+            let heard = keeper.consumer().client().context();
+            match keeper.consumer().commit(&list, CommitMode::Async) {
                 Ok(()) => heard.commits().under_way += 1,
                 Err(error) => {
                     tracing::debug!(%topic, %error, "marks were not committed");
@@ -305,8 +322,8 @@ impl Marks {
             loop {
                 let left = end.saturating_duration_since(Instant::now());
                 // It reads no topic, so that nothing but events comes.
-                let _ = keeper.0.poll(left.min(Duration::from_millis(5)));
-                let mut commits = keeper.0.client().context().commits();
+                let _ = keeper.consumer().poll(left.min(Duration::from_millis(5)));
+                let mut commits = keeper.consumer().client().context().commits();
                 failed |= std::mem::take(&mut commits.failed);
                 if commits.under_way == 0 || left.is_zero() {
                     break;
@@ -334,7 +351,7 @@ impl Marks {
         self.forget_commits();
         let mut offsets = Vec::new();
         for (topic, list) in self.lists(ends) {
-            let group = self.keeper(&topic)?.0.group_metadata().ok_or_else(|| {
+            let group = self.keeper(&topic)?.consumer().group_metadata().ok_or_else(|| {
                 Fault::defect("a consumer with a group has no metadata of it; report this, and publish without transactions")
             })?;
             offsets.push((list, group));
@@ -350,7 +367,7 @@ impl Marks {
                 let brokers = &self.cluster.brokers;
                 Fault::environment(format!("no Kafka client for the group {group} on {brokers}: {error}"))
             })?;
-            self.keepers.insert(topic.clone(), Keeper(consumer));
+            self.keepers.insert(topic.clone(), Keeper(Some(consumer)));
         }
         Ok(self.keepers.get(topic).expect("was put there if it was not"))
     }
