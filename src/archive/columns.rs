@@ -18,7 +18,7 @@ use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 
 use super::footer::key;
 use super::meaning;
-use super::sink::{ArchiveContext, Editions};
+use super::context::{ArchiveContext, Editions};
 use super::writer::{Means, guarded};
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::{AlertSchema, Kept};

@@ -15,7 +15,7 @@ use arrow_array::BooleanArray;
 
 use super::footer::{FileSummary, OffsetRange, ReadError, key};
 use super::format::Format;
-use super::sink::ArchiveContext;
+use super::context::ArchiveContext;
 use crate::alert::{AlertBatch, Fault, Permit, TopicPartition};
 use crate::avro::{self, AlertSchema, Codec, FrameError, MAX_SCHEMA_BYTES};
 use crate::config;

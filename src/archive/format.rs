@@ -10,7 +10,7 @@ use arrow_array::{BooleanArray, RecordBatch};
 use super::columns::Columns;
 use super::footer::{FileSummary, OffsetRange, ReadError, read_footer};
 use super::own;
-use super::sink::ArchiveContext;
+use super::context::ArchiveContext;
 use super::writer::{FileWriter, Means};
 use crate::alert::{AlertBatch, Fault, Permit, TopicPartition};
 use crate::durable::Staged;

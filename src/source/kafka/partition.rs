@@ -39,6 +39,8 @@ pub(super) struct Reader {
     target: Option<i64>,
     at_end: bool,
     fresh: bool,
+    /// Nothing before the position is part of what is read, whatever the log has there.
+    bounded: bool,
     /// Offsets that did not come, and when it was looked into last. Nothing more is read until it is known what became of them.
     hole: Option<(Hole, Option<Instant>)>,
 }
@@ -76,7 +78,7 @@ impl Partition {
         let bell = wake.clone();
         queue.set_nonempty_callback(move || bell.ring());
         let turnstile = Turnstile::new(gate, origin.clone());
-        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true, hole: None };
+        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true, bounded: false, hole: None };
         Some(Self { origin, reader: Some(reader), handed: None, committed })
     }
 
@@ -114,6 +116,11 @@ impl Partition {
         self.handed.is_some_and(|(start, end)| start < watermark && watermark <= end) && self.committed != Some(watermark)
     }
 
+    /// All that was handed out so far is done, and its end is committed: watermarks below it are no news.
+    pub(super) fn close_range(&mut self, end: i64) {
+        (self.handed, self.committed) = (None, Some(end));
+    }
+
     /// Notes what was committed, or with `None` that it has to be done again.
     pub(super) fn set_committed(&mut self, offset: Option<i64>) {
         self.committed = offset;
@@ -135,6 +142,19 @@ impl Reader {
     /// Sets where reading ends.
     pub(super) fn set_target(&mut self, target: Option<i64>) {
         self.target = target;
+    }
+
+    /// Reads nothing until [`Reader::begin_range`].
+    pub(super) fn park(&mut self) {
+        self.at_end = true;
+    }
+
+    /// Reads these offsets and no others: the client has been sent to the first. Only while nothing is in hand.
+    pub(super) fn begin_range(&mut self, start: i64, end: i64) {
+        self.builder.restart(start);
+        self.target = Some(end);
+        (self.at_end, self.fresh, self.bounded) = (false, true, true);
+        (self.held, self.hole) = (None, None);
     }
 
     /// Whether it was read to its end and all of that was handed out.
@@ -179,7 +199,7 @@ impl Reader {
                             read.any = true;
                             break;
                         }
-                        if fresh && offset < next {
+                        if fresh && offset < next && !self.bounded {
                             read.back = Some((next, offset));
                             self.builder.restart(offset);
                         } else if offset < next {

@@ -38,6 +38,8 @@ fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
         expired: Expired::Continue,
         until_end: false,
         replay: None,
+        late: None,
+        backlog: None,
         properties: QUICK.iter().chain(properties).map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect(),
     }
 }
