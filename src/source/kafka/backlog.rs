@@ -4,6 +4,10 @@
 //! what has been read and is durable is committed, at the end the end itself. New ranges are asked for every few seconds, as the
 //! metadata of the live group's commits tell them.
 //!
+//! The client has state that can't be seen from here: one that looked up where a log ends when it was sent elsewhere goes to the end
+//! after all, half a second later. So partitions are assigned at offsets that need no lookup, and where offsets lack at the beginning
+//! or the end of a range the client is sent there twice before they are taken for none.
+//!
 //! **Invariant:** no offset outside of an open range is handed out.
 //! **Invariant:** ranges are read in ascending order, so a commit says that all below it is done.
 
@@ -16,7 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Context;
 use super::late::{asker, list_of, offset_of};
-use super::partition::Partition;
+use super::partition::{Hole, Partition};
 use super::{ASK_LIMIT, Kafka};
 use crate::alert::{Fault, Ranges, Span, TopicPartition};
 use crate::config::{Backlog as Settings, KafkaSource};
@@ -44,6 +48,8 @@ struct Place {
     /// What is not, but for the range that is being read.
     open: Ranges,
     reading: Option<Span>,
+    /// Offsets that did not come the first time.
+    doubt: Option<Hole>,
     tried: Option<Instant>,
 }
 
@@ -80,7 +86,7 @@ impl Kafka {
                 backlog.looked = None;
             }
             starts
-                .add_partition_offset(&origin.topic, origin.partition, Offset::End)
+                .add_partition_offset(&origin.topic, origin.partition, Offset::Offset(self.ask_end(origin)?))
                 .map_err(|e| Fault::environment(format!("{origin}: can't be assigned: {e}; joining again")))?;
         }
         let answer = match consumer.rebalance_protocol() {
@@ -181,6 +187,31 @@ impl Kafka {
         let of = self.backlog.as_ref().map_or("", |backlog| &backlog.of);
         tracing::info!(component, partition = %origin, from = start, to = span.end, messages = span.end - start, "reading the backlog of {of}");
         Ok(())
+    }
+
+    /// Whether offsets that did not come, and are not lost, are of no message: where a range is read they have to fail to come twice.
+    pub(super) fn is_certain(&mut self, origin: &TopicPartition, hole: Hole) -> bool {
+        if self.backlog.is_none() {
+            return true;
+        }
+        let Some(first) = self.log_start(origin) else { return false };
+        let Some(place) = self.place(origin) else { return true };
+        if hole.to <= first || place.doubt == Some(hole) {
+            place.doubt = None;
+            return true;
+        }
+        let from = Offset::Offset(hole.from.max(first));
+        let consumer = self.connection.consumer();
+        let sent = consumer.seek(&origin.topic, origin.partition, from, LIMIT).and_then(|()| consumer.resume(&one(origin)));
+        if sent.is_ok()
+            && let Some(reader) = self.partition(&origin.topic, origin.partition).and_then(Partition::reader)
+        {
+            reader.read_again();
+            if let Some(place) = self.place(origin) {
+                place.doubt = Some(hole);
+            }
+        }
+        false
     }
 
     /// A range is done: all of it that there was is durable.

@@ -149,6 +149,7 @@ impl Kafka {
         }
         for (origin, hole) in holes {
             if self.look_into(&origin, hole)?
+                && self.is_certain(&origin, hole)
                 && let Some(reader) = self.partition(&origin.topic, origin.partition).and_then(Partition::reader)
             {
                 reader.settle_hole();

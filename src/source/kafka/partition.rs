@@ -192,7 +192,8 @@ impl Reader {
                     let beyond = self.target.is_some_and(|target| target <= offset);
                     let to = self.target.map_or(offset, |target| target.min(offset));
                     if let Some(next) = self.builder.position() {
-                        if next < to && (context.take_moved(&self.builder.origin().topic, message.partition()) || fresh) {
+                        let doubtful = fresh || (self.bounded && beyond);
+                        if next < to && (context.take_moved(&self.builder.origin().topic, message.partition()) || doubtful) {
                             self.hole = Some((Hole { from: next, to }, None));
                             self.at_end |= beyond;
                             self.held = (!beyond).then(|| message.detach());
@@ -239,6 +240,12 @@ impl Reader {
             read.hole = Some(*hole);
         }
         Ok(read)
+    }
+
+    /// The client has been sent to the position once more.
+    pub(super) fn read_again(&mut self) {
+        (self.at_end, self.fresh) = (false, true);
+        (self.held, self.hole) = (None, None);
     }
 
     /// It is known what became of the offsets that did not come: reading goes on behind them.

@@ -87,7 +87,14 @@ impl Kafka {
         let mut begun = Vec::new();
         for origin in origins(list) {
             let committed = match &found {
-                Ok(found) => found.find_partition(&origin.topic, origin.partition).map(|e| e.offset()),
+                Ok(found) => {
+                    let element = found.find_partition(&origin.topic, origin.partition);
+                    if let Some(Err(error)) = element.as_ref().map(|e| e.error()) {
+                        let asking = "asking again after a pause";
+                        return Err(Fault::environment(format!("the committed offset of {origin} is not known: {error}; {asking}")));
+                    }
+                    element.map(|e| e.offset())
+                }
                 Err(_) => Some(Offset::Stored),
             };
             // Kept until a commit is seen to have caught up: the partition may change hands again before the next one.
