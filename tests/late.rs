@@ -18,15 +18,15 @@ use support::python::Python;
 use support::random::Random;
 use support::run::{Gap, Run};
 use support::scratch::Scratch;
-use support::{config, oracle, poll, simulator};
+use support::{await_for, config, oracle, poll, simulator};
 
 const LIMIT: Duration = Duration::from_secs(180);
 const DAY: u64 = 86_400;
 
 /// `each` alerts in each partition, sent so many seconds ago.
 fn alerts(seed: u64, partitions: i32, each: u64, ago: u64) -> impl Iterator<Item = Outgoing> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let timestamp = Some(i64::try_from((now - ago) * 1000).unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let timestamp = Some(i64::try_from((now - Duration::from_secs(ago)).as_millis()).unwrap());
     simulator::alerts(seed, each * u64::from(partitions.unsigned_abs()), partitions).map(move |a| Outgoing { timestamp, ..a })
 }
 
@@ -56,7 +56,9 @@ fn set_aside(kafka: &Kafka, group: &str, topic: &str) -> Vec<String> {
     let consumer: BaseConsumer = kafka.client().set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, i32::try_from(kafka.ends(topic).len()).unwrap() - 1);
-    let found = consumer.committed_offsets(list, Duration::from_secs(20)).unwrap();
+    let found = await_for(&format!("the commits of {group}"), LIMIT, || {
+        consumer.committed_offsets(list.clone(), Duration::from_secs(20)).ok()
+    });
     found.elements().iter().map(|e| e.metadata().to_owned()).collect()
 }
 
@@ -91,7 +93,14 @@ fn new_alerts_do_not_wait_for_a_backlog_and_old_hours_are_filled() {
     let scratch = Scratch::new("late");
     let folder = scratch.path();
     let (input, output) = (kafka.topic("late", 4), kafka.topic("late-out", 4));
-    let configuration = component(kafka, folder, &input, "late", json!({}), json!({ "publish": [{ "topic": output }], "batch": { "alerts": 4 } }));
+    let configuration = component(
+        kafka,
+        folder,
+        &input,
+        "late",
+        json!({}),
+        json!({ "publish": [{ "topic": output }], "batch": { "alerts": 4 } }),
+    );
     kafka.produce(&input, alerts(1, 4, EACH, 4 * DAY));
     before(&scratch, &configuration);
     assert_eq!(kafka.committed("late", &input), [Some(EACH as i64); 4]);
@@ -121,11 +130,15 @@ fn new_alerts_do_not_wait_for_a_backlog_and_old_hours_are_filled() {
     let _ = writeln!(
         std::io::stderr(),
         "beside a backlog of {} alerts new ones are published after {:.0} ms at the median, {:.0} ms at most",
-        4 * EACH, latency.p50, latency.max
+        4 * EACH,
+        latency.p50,
+        latency.max
     );
     // A second of it is the clock of the timestamps here.
     assert!(latency.p99 < 5000.0, "{latency:?}");
-    for said in ["a backlog is set aside: night-late reads it", "reading the backlog of night", "this part of the backlog is done"] {
+    for said in
+        ["a backlog is set aside: night-late reads it", "reading the backlog of night", "this part of the backlog is done"]
+    {
         assert_eq!(log.matches(said).count(), 4, "`{said}` once for each partition in\n{log}");
     }
     oracle::exactly_once(&python, &scratch, &config::archive(folder, "night"), &[(&input, kafka.ends(&input))], &[]);
@@ -163,7 +176,9 @@ fn killed(transactions: bool) {
     // All is published and marked, nothing is archived and committed.
     kafka.produce(&input, alerts(1, 4, EACH, 0));
     let mut run = Run::start(&scratch, "night", &with(Value::Null, "10 min"), None);
-    run.await_for("the first alerts published", LIMIT, |_| (committed_view(kafka, &output).len() as u64 == 4 * EACH).then_some(()));
+    run.await_for("the first alerts published", LIMIT, |_| {
+        (committed_view(kafka, &output).len() as u64 == 4 * EACH).then_some(())
+    });
     let _ = poll(Duration::from_millis(1500), || run.process().exited());
     run.process().kill_9();
     assert_eq!(kafka.committed(group, &input), [None; 4]);
@@ -199,7 +214,10 @@ fn killed(transactions: bool) {
     let seen = committed_view(kafka, &output);
     let twice: usize = seen.values().map(|count| count - 1).sum();
     let early = seen.iter().filter(|((_, offset), count)| *offset < EACH as i64 && **count > 1).count();
-    let _ = writeln!(std::io::stderr(), "transactions {transactions}: {KILLS} kills in {all} alerts: {twice} came twice in the output");
+    let _ = writeln!(
+        std::io::stderr(),
+        "transactions {transactions}: {KILLS} kills in {all} alerts: {twice} came twice in the output"
+    );
     assert_eq!((seen.len() as u64, early), (all, 0), "what went out before the outage is not sent again");
     assert!(!transactions || twice == 0, "{twice} twice");
 }
@@ -256,10 +274,14 @@ fn a_second_outage_adds_a_range_and_ranges_outlast_a_configuration_without_late(
     assert!(log.contains(&both), "{log}");
     assert_eq!(set_aside(kafka, "again", &input), vec![format!("late={both}"); 2]);
     let mut replay = Command::new(env!("CARGO_BIN_EXE_skysluice"));
-    let replay = replay.arg("replay").arg(scratch.join("night.yaml")).args(["night", "--from", "2020-01-01", "--to", "2100-01-01"]);
+    let replay =
+        replay.arg("replay").arg(scratch.join("night.yaml")).args(["night", "--from", "2020-01-01", "--to", "2100-01-01"]);
     let told = replay.current_dir(folder).output().unwrap();
     let told = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
-    assert!(told.contains(&format!("{} alerts in ", 2 * EACH)) && told.contains("messages of the range are left to night"), "{told}");
+    assert!(
+        told.contains(&format!("{} alerts in ", 2 * EACH)) && told.contains("messages of the range are left to night"),
+        "{told}"
+    );
 
     let mut run = Run::start(&scratch, "night", &configuration, None);
     run.await_for("the end of the backlog", LIMIT, |_| {
@@ -285,7 +307,9 @@ fn what_expires_of_a_backlog_is_told_to_the_offset() {
     // Gone before the start: that is told where it is found, and the rest is set aside.
     kafka.delete_below(&input, 0, 40);
     let mut run = Run::start(&scratch, "night", &configuration, Some("night-late:source=hang@1"));
-    run.await_for("a backlog that is set aside", LIMIT, |_| (kafka.committed("late-expired", &input) == [Some(60); 4]).then_some(()));
+    run.await_for("a backlog that is set aside", LIMIT, |_| {
+        (kafka.committed("late-expired", &input) == [Some(60); 4]).then_some(())
+    });
     run.process().kill_9();
     assert_eq!(set_aside(kafka, "late-expired", &input), ["late=40-60", "late=30-60", "late=30-60", "late=30-60"]);
     assert_eq!(written(folder, "night"), [gap(0, 30, 40)]);

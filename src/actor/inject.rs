@@ -66,7 +66,9 @@ pub struct Injector {
 
 /// A word of `SKYSLUICE_FAULTS` that is not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("SKYSLUICE_FAULTS: '{0}' is not STAGE=panic|error|fail|hang|delay|poison@NUMBER, STAGE=KIND~PROBABILITY or seed=NUMBER, with or without COMPONENT: in front")]
+#[error(
+    "SKYSLUICE_FAULTS: '{0}' is not STAGE=panic|error|fail|hang|delay|poison@NUMBER, STAGE=KIND~PROBABILITY or seed=NUMBER, with or without COMPONENT: in front"
+)]
 pub struct InjectError(String);
 
 impl Injector {
@@ -181,7 +183,8 @@ mod tests {
         assert!((60..140).contains(&by_chance.len()), "{}", by_chance.len());
         assert_eq!(by_chance, struck("archive=fail~0.1,seed=7"));
         assert_ne!(by_chance, struck("archive=fail~0.1,seed=8"));
-        let of_one = Injector::parse("night-late:archive=error@2,archive=error@4,night:archive=error@5").unwrap().of("night-late");
+        let of_one =
+            Injector::parse("night-late:archive=error@2,archive=error@4,night:archive=error@5").unwrap().of("night-late");
         assert_eq!((1..=9).filter(|at| of_one.strike("archive", span(*at)).is_err()).collect::<Vec<_>>(), [2, 4]);
         for wrong in ["archive=explode@3", "archive=fail", "archive=fail~2", "archive=poison~0.5", "seed=x,archive=fail~0.1"] {
             assert!(Injector::parse(wrong).is_err(), "{wrong}");

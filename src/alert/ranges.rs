@@ -99,7 +99,8 @@ impl FromStr for Ranges {
     fn from_str(text: &str) -> Result<Self, NoRanges> {
         let mut ranges = Ranges::default();
         for part in text.split(',').filter(|part| !part.is_empty()) {
-            let span = part.split_once('-').and_then(|(start, end)| Some(Span { start: start.parse().ok()?, end: end.parse().ok()? }));
+            let span =
+                part.split_once('-').and_then(|(start, end)| Some(Span { start: start.parse().ok()?, end: end.parse().ok()? }));
             let span = span.filter(|span| 0 <= span.start && span.start < span.end);
             ranges.add(span.ok_or_else(|| NoRanges(text.to_owned()))?);
         }

@@ -110,11 +110,7 @@ impl<F: Format> HourlySink<F> {
         let prefix = component_prefix(&context.component);
         Ok(HourlySink {
             theirs: (!context.beside.is_empty()).then(|| Rows::new(&config.root, config.layout, &context.beside)),
-            marks: Marks::new::<F>(
-                &config.root,
-                config.layout,
-                [&context.component].into_iter().chain(&context.covered),
-            ),
+            marks: Marks::new::<F>(&config.root, config.layout, [&context.component].into_iter().chain(&context.covered)),
             config,
             settings,
             context,

@@ -89,7 +89,8 @@ mod tests {
             kafka("two", "")
         );
         let settings = with_late(&config::load_text(&file, Path::new("/nonexistent/x.yaml")).unwrap());
-        let told: Vec<(&str, u64)> = (0..).zip(&settings.components).map(|(i, c)| (c.name.as_str(), memory(&settings, i))).collect();
+        let told: Vec<(&str, u64)> =
+            (0..).zip(&settings.components).map(|(i, c)| (c.name.as_str(), memory(&settings, i))).collect();
         assert_eq!(told, [("one", 375_000_000), ("two", 500_000_000), ("one-late", 125_000_000)]);
         let Source::Kafka(late) = &settings.components[2].source else { panic!() };
         assert_eq!((late.group.as_str(), late.start, late.late), ("of-one-late", Start::Earliest, None));

@@ -178,7 +178,8 @@ impl PublishSink {
         if let Some(at) = self.clusters.iter().position(|c| *c.cluster() == cluster) {
             return Ok(at);
         }
-        let marks = self.context.group.as_deref().map(|group| Marks::new(cluster.clone(), group).after(self.context.before.clone()));
+        let marks =
+            self.context.group.as_deref().map(|group| Marks::new(cluster.clone(), group).after(self.context.before.clone()));
         self.clusters.push(match cluster.transactional_id {
             Some(_) => Box::new(Transactions::open(cluster, marks, self.report.clone())?),
             None => Box::new(KafkaOutputs::open(cluster, marks, self.report.clone())?),

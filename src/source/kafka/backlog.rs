@@ -68,7 +68,11 @@ fn one(origin: &TopicPartition) -> TopicPartitionList {
 
 impl Kafka {
     /// Takes partitions of which only what is set aside is to be read.
-    pub(super) fn assign_backlog(&mut self, origins: &[TopicPartition], list: &TopicPartitionList) -> Result<KafkaResult<()>, Fault> {
+    pub(super) fn assign_backlog(
+        &mut self,
+        origins: &[TopicPartition],
+        list: &TopicPartitionList,
+    ) -> Result<KafkaResult<()>, Fault> {
         let consumer = self.connection.consumer().clone();
         let committed = if origins.is_empty() { Ok(list.clone()) } else { consumer.committed_offsets(list.clone(), ASK_LIMIT) };
         let committed = committed.map_err(|e| {
@@ -106,12 +110,20 @@ impl Kafka {
             return Ok(());
         }
         self.look_for_ranges();
-        let active = self.partitions.iter().filter_map(|p| Some((p.origin().clone(), p.active()?.is_done())));
-        for (origin, done) in active.collect::<Vec<_>>() {
+        let ledger = &self.context.ledger;
+        let state = |p: &Partition| {
+            let (origin, read) = (p.origin().clone(), p.active()?.is_done());
+            let durable = read && ledger.open(Some(&origin)) == 0 && p.is_settled(ledger.watermark(&origin));
+            Some((origin, durable))
+        };
+        let active: Vec<_> = self.partitions.iter().filter_map(state).collect();
+        for (origin, done) in active {
             let Some(place) = self.backlog.as_ref().and_then(|b| b.places.get(&*origin)) else { continue };
             match (place.reading, place.open.spans().first().copied()) {
-                (Some(span), _) if done && self.context.ledger.open(Some(&origin)) == 0 => self.finish(&origin, span)?,
-                (None, Some(span)) if place.tried.is_none_or(|tried| tried.elapsed() >= AGAIN) => self.begin_range(&origin, span)?,
+                (Some(span), _) if done => self.finish(&origin, span)?,
+                (None, Some(span)) if place.tried.is_none_or(|tried| tried.elapsed() >= AGAIN) => {
+                    self.begin_range(&origin, span)?
+                }
                 _ => {}
             }
         }
@@ -216,9 +228,10 @@ impl Kafka {
 
     /// A range is done: all of it that there was is durable.
     fn finish(&mut self, origin: &TopicPartition, span: Span) -> Result<(), Fault> {
-        self.connection.consumer().pause(&one(origin)).map_err(|e| {
-            Fault::environment(format!("{origin}: can't be paused behind the backlog: {e}; joining again"))
-        })?;
+        self.connection
+            .consumer()
+            .pause(&one(origin))
+            .map_err(|e| Fault::environment(format!("{origin}: can't be paused behind the backlog: {e}; joining again")))?;
         let mut list = TopicPartitionList::new();
         if self.add_entry(&mut list, origin, span.end).is_ok() {
             // The offsets at its end may be of no message, so that no watermark comes to them.
@@ -236,3 +249,6 @@ impl Kafka {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,9 +86,8 @@ impl Kafka {
         if asked.is_empty() {
             return;
         }
-        let done = asker(&self.config, &self.context.component, &late_group(&self.config.group)).and_then(|asker| {
-            asker.committed_offsets(list.clone(), ASK_LIMIT).map_err(|e| Fault::environment(e.to_string()))
-        });
+        let done = asker(&self.config, &self.context.component, &late_group(&self.config.group))
+            .and_then(|asker| asker.committed_offsets(list.clone(), ASK_LIMIT).map_err(|e| Fault::environment(e.to_string())));
         let done = match done {
             Ok(done) => done,
             Err(error) => {

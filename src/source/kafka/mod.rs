@@ -22,9 +22,9 @@ mod starts;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::TopicPartitionList;
 
 pub use self::newest::{NewestError, newest};
 pub(super) use self::partition::headers;

@@ -78,7 +78,17 @@ impl Partition {
         let bell = wake.clone();
         queue.set_nonempty_callback(move || bell.ring());
         let turnstile = Turnstile::new(gate, origin.clone());
-        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true, bounded: false, hole: None };
+        let reader = Reader {
+            queue,
+            builder,
+            turnstile,
+            held: None,
+            target: None,
+            at_end: false,
+            fresh: true,
+            bounded: false,
+            hole: None,
+        };
         Some(Self { origin, reader: Some(reader), handed: None, committed })
     }
 
@@ -114,6 +124,11 @@ impl Partition {
     /// another consumer had the partition) and it is new.
     pub(super) fn wants(&self, watermark: i64) -> bool {
         self.handed.is_some_and(|(start, end)| start < watermark && watermark <= end) && self.committed != Some(watermark)
+    }
+
+    /// Whether all that was handed out is durable, by the watermark of the partition.
+    pub(super) fn is_settled(&self, watermark: Option<i64>) -> bool {
+        self.handed.is_none_or(|(_, end)| watermark.is_some_and(|watermark| watermark >= end))
     }
 
     /// All that was handed out so far is done, and its end is committed: watermarks below it are no news.

@@ -91,7 +91,9 @@ impl Kafka {
                     let element = found.find_partition(&origin.topic, origin.partition);
                     if let Some(Err(error)) = element.as_ref().map(|e| e.error()) {
                         let asking = "asking again after a pause";
-                        return Err(Fault::environment(format!("the committed offset of {origin} is not known: {error}; {asking}")));
+                        return Err(Fault::environment(format!(
+                            "the committed offset of {origin} is not known: {error}; {asking}"
+                        )));
                     }
                     element.map(|e| e.offset())
                 }
