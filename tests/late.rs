@@ -134,8 +134,8 @@ fn new_alerts_do_not_wait_for_a_backlog_and_old_hours_are_filled() {
         latency.p50,
         latency.max
     );
-    // A second of it is the clock of the timestamps here.
-    assert!(latency.p99 < 5000.0, "{latency:?}");
+    // The backlog takes more than half a minute on its one thread. Other tests share the machine.
+    assert!(latency.max < 15_000.0, "{latency:?}");
     for said in
         ["a backlog is set aside: night-late reads it", "reading the backlog of night", "this part of the backlog is done"]
     {
@@ -230,6 +230,39 @@ fn outages_and_kills_while_a_backlog_is_open_lose_nothing_and_archive_nothing_tw
 #[test]
 fn with_transactions_readers_see_each_alert_once_whoever_sends_it() {
     killed(true);
+}
+
+#[test]
+fn instances_share_a_backlog_and_take_over_from_one_that_is_killed() {
+    const EACH: u64 = 600;
+    let (Some(kafka), Some(python)) = (Kafka::shared(), Python::ready()) else { return };
+    let scratch = Scratch::new("late-shared");
+    let (first, second) = (scratch.folder("first"), scratch.folder("second"));
+    let input = kafka.topic("late-shared", 4);
+    let root = config::archive(&first, "night");
+    let instance = |folder: &Path| {
+        let archive = json!({ "root": root, "staging": folder.join("staging"), "roll": { "age": "500 ms" } });
+        component(kafka, folder, &input, "shared", json!({}), json!({ "archive": archive }))
+    };
+    kafka.produce(&input, alerts(1, 4, EACH, 3 * DAY));
+    let slow = Some("night-late:decode=delay~1,seed=5");
+    let mut one = Run::start(&scratch, "one", &instance(&first), slow);
+    let mut two = Run::start(&scratch, "two", &instance(&second), slow);
+    for run in [&mut one, &mut two] {
+        run.await_for("a part of the backlog", LIMIT, |process| {
+            process.log().contains("reading the backlog of night").then_some(())
+        });
+    }
+    two.process().kill_9();
+    kafka.produce(&input, alerts(2, 4, 20, 0));
+    one.await_for("the end of both", LIMIT, |_| {
+        let done = kafka.committed("shared-late", &input) == [Some(EACH as i64); 4];
+        (done && kafka.committed("shared", &input) == highs(kafka, &input)).then_some(())
+    });
+    one.terminate();
+    let (report, _) = one.finish(LIMIT);
+    assert_eq!(report.component("night-late").dead, 0);
+    oracle::exactly_once(&python, &scratch, &root, &[(&input, kafka.ends(&input))], &[]);
 }
 
 #[test]
