@@ -164,6 +164,7 @@ fn sink(home: &Path) -> ArchiveSink {
         counts: Arc::default(),
         memory: 1 << 30,
         beside: Vec::new(),
+        covered: Vec::new(),
     };
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
     let means = Means { pool, way: Way::Direct, cutouts: CutoutCodec::None, wanted: Wanted::everything() };

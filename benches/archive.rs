@@ -150,6 +150,7 @@ fn sink(home: &Path) -> ArchiveSink {
         counts: Arc::default(),
         memory: 256 << 20,
         beside: Vec::new(),
+        covered: Vec::new(),
     };
     let pool = Arc::new(rayon::ThreadPoolBuilder::new().build().unwrap());
     ArchiveSink::open(

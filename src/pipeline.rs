@@ -36,10 +36,12 @@ pub use crate::source::{NewestError, newest};
 use crate::state::{self, StateError};
 use crate::sums::Keeper;
 
+mod late;
 mod letters;
 mod replay;
 mod sinks;
 
+pub use late::{names, with_late};
 pub use letters::{Doomed, Found, LetterStore, Requeued, requeue, requeue_name};
 pub use replay::{Range, replay, replay_name};
 use sinks::Sinks;
@@ -143,7 +145,7 @@ impl Pipeline {
         let service = &settings.service;
         state::take(&service.data)?;
         let chain = Arc::new(checked_chain(&config, &service.indexes())?);
-        let memory = service.memory / settings.components.len().max(1) as u64;
+        let (memory, pool) = (late::memory(settings, index), late::threads(&config, pool)?);
         let supervision = Supervision {
             component: config.name.clone(),
             stop,
@@ -152,7 +154,7 @@ impl Pipeline {
             restarts: service.restarts,
             ledger: Ledger::default(),
             budget: Budget::new(memory / 2),
-            injector: Arc::new(Injector::from_environment()?),
+            injector: Arc::new(Injector::from_environment(&config.name)?),
         };
         let letters: Arc<dyn LetterBox> = match &config.dead_letters {
             DeadLetters::Folder(folder) => Arc::new(FolderLetters::open(folder).map_err(Fault::from)?),

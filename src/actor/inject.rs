@@ -3,7 +3,7 @@
 //! `SKYSLUICE_FAULTS="archive=panic@3,decode=hang@1,publish=poison@117,archive=fail~0.01,source=delay~0.05,seed=7"`: a stage, a kind,
 //! and when. `panic`, `error` (a defect), `fail` (the world outside), `hang` and `delay` (up to a quarter of a second) strike once, at
 //! the n-th batch (`@n`) that the stage takes in hand in the life of the process, or at each with a probability (`~p`), the same for the
-//! same `seed`; `poison` panics whenever that offset is in hand.
+//! same `seed`; `poison` panics whenever that offset is in hand. `night-late:decode=delay~1` is for one component alone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -66,7 +66,9 @@ pub struct Injector {
 
 /// A word of `SKYSLUICE_FAULTS` that is not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("SKYSLUICE_FAULTS: '{0}' is not STAGE=panic|error|fail|hang|delay|poison@NUMBER, STAGE=KIND~PROBABILITY or seed=NUMBER")]
+#[error(
+    "SKYSLUICE_FAULTS: '{0}' is not STAGE=panic|error|fail|hang|delay|poison@NUMBER, STAGE=KIND~PROBABILITY or seed=NUMBER, with or without COMPONENT: in front"
+)]
 pub struct InjectError(String);
 
 impl Injector {
@@ -106,15 +108,25 @@ impl Injector {
         Ok(Self { plans })
     }
 
-    /// From the environment.
+    /// Those for a component: the ones that name it, and the ones that name none.
+    fn of(mut self, component: &str) -> Self {
+        for plan in &mut self.plans {
+            if let Some(stage) = plan.stage.strip_prefix(component).and_then(|rest| rest.strip_prefix(':')) {
+                plan.stage = stage.to_owned();
+            }
+        }
+        self
+    }
+
+    /// From the environment, those for a component.
     ///
     /// # Errors
     /// As [`Injector::parse`].
-    pub fn from_environment() -> Result<Self, InjectError> {
+    pub fn from_environment(component: &str) -> Result<Self, InjectError> {
         match std::env::var("SKYSLUICE_FAULTS") {
             Ok(text) => {
-                tracing::warn!(faults = text, "faults are injected on purpose");
-                Self::parse(&text)
+                tracing::warn!(component, faults = text, "faults are injected on purpose");
+                Ok(Self::parse(&text)?.of(component))
             }
             Err(_) => Ok(Self::default()),
         }
@@ -171,6 +183,9 @@ mod tests {
         assert!((60..140).contains(&by_chance.len()), "{}", by_chance.len());
         assert_eq!(by_chance, struck("archive=fail~0.1,seed=7"));
         assert_ne!(by_chance, struck("archive=fail~0.1,seed=8"));
+        let of_one =
+            Injector::parse("night-late:archive=error@2,archive=error@4,night:archive=error@5").unwrap().of("night-late");
+        assert_eq!((1..=9).filter(|at| of_one.strike("archive", span(*at)).is_err()).collect::<Vec<_>>(), [2, 4]);
         for wrong in ["archive=explode@3", "archive=fail", "archive=fail~2", "archive=poison~0.5", "seed=x,archive=fail~0.1"] {
             assert!(Injector::parse(wrong).is_err(), "{wrong}");
         }

@@ -11,6 +11,8 @@ use signal_hook::flag;
 #[derive(Clone, Debug, Default)]
 pub struct StopSignal {
     asked: Arc<AtomicBool>,
+    /// The same of those that end together.
+    together: Arc<AtomicBool>,
 }
 
 impl StopSignal {
@@ -28,6 +30,17 @@ impl StopSignal {
         Ok(stop)
     }
 
+    /// The same signal for some that end together, by [`StopSignal::end_together`].
+    #[must_use]
+    pub fn together(&self) -> Self {
+        Self { asked: self.asked.clone(), together: Arc::default() }
+    }
+
+    /// Asks those for a stop that have this signal, and no others.
+    pub fn end_together(&self) {
+        self.together.store(true, Ordering::Release);
+    }
+
     /// Asks for a stop, as a signal would.
     pub fn ask(&self) {
         self.asked.store(true, Ordering::Release);
@@ -36,6 +49,6 @@ impl StopSignal {
     /// Whether a stop was asked for.
     #[must_use]
     pub fn asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+        self.asked.load(Ordering::Acquire) || self.together.load(Ordering::Acquire)
     }
 }

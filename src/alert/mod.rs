@@ -14,6 +14,7 @@ mod dead;
 mod fault;
 mod gate;
 mod origin;
+mod ranges;
 mod raw;
 mod stage;
 
@@ -25,5 +26,6 @@ pub use dead::{DeadLetter, LetterBox};
 pub use fault::{Fault, FaultKind};
 pub use gate::{Admission, Gate, SchemasById, Turnstile};
 pub use origin::{Span, Token, TopicPartition};
+pub use ranges::{NoRanges, Ranges};
 pub use raw::{Header, RawBatch, RawMessage};
 pub use stage::{Polled, Sink, Source, Transform};

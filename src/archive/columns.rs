@@ -16,9 +16,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 
+use super::context::{ArchiveContext, Editions};
 use super::footer::key;
 use super::meaning;
-use super::sink::{ArchiveContext, Editions};
 use super::writer::{Means, guarded};
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::{AlertSchema, Kept};

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use arrow_array::BooleanArray;
 
+use super::context::ArchiveContext;
 use super::footer::{FileSummary, OffsetRange, ReadError, key};
 use super::format::Format;
-use super::sink::ArchiveContext;
 use crate::alert::{AlertBatch, Fault, Permit, TopicPartition};
 use crate::avro::{self, AlertSchema, Codec, FrameError, MAX_SCHEMA_BYTES};
 use crate::config;

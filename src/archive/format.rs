@@ -8,9 +8,9 @@ use std::sync::Arc;
 use arrow_array::{BooleanArray, RecordBatch};
 
 use super::columns::Columns;
+use super::context::ArchiveContext;
 use super::footer::{FileSummary, OffsetRange, ReadError, read_footer};
 use super::own;
-use super::sink::ArchiveContext;
 use super::writer::{FileWriter, Means};
 use crate::alert::{AlertBatch, Fault, Permit, TopicPartition};
 use crate::durable::Staged;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::contents::component_prefix;
 use super::footer::{self, FileSummary, OffsetRange, ReadError};
 use super::format::Format;
 use super::hour::Hour;
@@ -21,6 +22,13 @@ struct Kind {
     read: fn(&Path) -> Result<FileSummary, ReadError>,
 }
 
+/// Components, and what the names of their files begin with.
+#[derive(Debug)]
+struct Writers {
+    components: Vec<String>,
+    prefixes: Vec<String>,
+}
+
 /// What is archived of each hour.
 ///
 /// An hour is listed when the first alert of a partition comes for a file of it: before that, another process may have read
@@ -29,9 +37,7 @@ struct Kind {
 pub(super) struct Marks {
     root: PathBuf,
     layout: Layout,
-    component: String,
-    // Files of the component begin with this.
-    prefix: String,
+    writers: Writers,
     kind: Kind,
     hours: HashMap<Hour, HourMarks>,
     clock: u64,
@@ -55,19 +61,20 @@ impl HourMarks {
         }
     }
 
-    /// Reads the footers of the component's files that are not known yet.
-    fn list(&mut self, root: &Path, folder: &Path, prefix: &str, kind: Kind, component: &str) -> Result<(), Fault> {
+    /// Reads the footers of the files of these components that are not known yet.
+    fn list(&mut self, root: &Path, folder: &Path, kind: Kind, writers: &Writers) -> Result<(), Fault> {
         let mut found = false;
         for (path, is_folder) in footer::entries(folder)? {
             let Some(name) = path.file_name() else { continue };
-            let ours = name.to_string_lossy().starts_with(prefix) && path.extension().is_some_and(|e| e == kind.ending);
+            let (text, whole) = (name.to_string_lossy(), path.extension().is_some_and(|e| e == kind.ending));
+            let ours = whole && writers.prefixes.iter().any(|prefix| text.starts_with(prefix));
             if is_folder || !ours || self.files.contains(name) {
                 continue;
             }
             let file = (kind.read)(&path)?;
             let fingerprint = u64::from_str_radix(&file.fingerprint, 16);
             match fingerprint {
-                Ok(fingerprint) if file.component == component => {
+                Ok(fingerprint) if writers.components.contains(&file.component) => {
                     found = true;
                     self.add(name.to_owned(), fingerprint, &file.ranges);
                 }
@@ -119,11 +126,13 @@ impl Seen<'_> {
 }
 
 impl Marks {
-    /// Marks of the files of one kind that `component` has below `root`.
-    pub fn new<F: Format>(root: &Path, layout: Layout, component: &str, prefix: String) -> Marks {
-        let (root, component) = (root.to_path_buf(), component.to_owned());
+    /// Marks of the files of one kind that `components` have below `root`.
+    pub fn new<'a, F: Format>(root: &Path, layout: Layout, components: impl Iterator<Item = &'a String>) -> Marks {
+        let components: Vec<String> = components.cloned().collect();
+        let prefixes = components.iter().map(|component| component_prefix(component)).collect();
         let kind = Kind { ending: F::ENDING, read: F::read };
-        Marks { root, layout, component, prefix, kind, hours: HashMap::new(), clock: 0 }
+        let writers = Writers { components, prefixes };
+        Marks { root: root.to_path_buf(), layout, writers, kind, hours: HashMap::new(), clock: 0 }
     }
 
     /// What is archived of an hour, a schema and a partition. `list` asks to look at the folder again.
@@ -140,7 +149,7 @@ impl Marks {
         let marks = self.hours.entry(hour).or_default();
         marks.used = self.clock;
         if list || !known {
-            marks.list(&self.root, &self.root.join(hour.folder(self.layout)), &self.prefix, self.kind, &self.component)?;
+            marks.list(&self.root, &self.root.join(hour.folder(self.layout)), self.kind, &self.writers)?;
         }
         // A key needs an owned partition; its topic is shared, so this does not allocate.
         Ok(Seen(marks.ranges.get(&(fingerprint, origin.clone())).map_or(&[], Vec::as_slice)))

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{exit, fail};
 use crate::config::{self, Settings};
 use crate::hold;
-use crate::pipeline::replay_name;
+use crate::pipeline::{names, replay_name};
 
 /// What to do with the breakers of a configuration file.
 #[derive(Debug, clap::Subcommand)]
@@ -52,21 +52,21 @@ pub fn run(command: &Command) -> ExitCode {
 
 fn status(settings: &Settings) -> Result<String, String> {
     let mut text = String::new();
-    for component in &settings.components {
-        let held = hold::read(&settings.service.home(&component.name)).map_err(|e| e.to_string())?;
+    for name in names(settings) {
+        let held = hold::read(&settings.service.home(&name)).map_err(|e| e.to_string())?;
         text += &match held {
             Some(record) if record.configuration != settings.fingerprint => {
-                format!("{}: {record}; the configuration has changed since: the next start goes on\n", component.name)
+                format!("{name}: {record}; the configuration has changed since: the next start goes on\n")
             }
-            Some(record) => format!("{}: {record}\n", component.name),
-            None => format!("{}: not held\n", component.name),
+            Some(record) => format!("{name}: {record}\n"),
+            None => format!("{name}: not held\n"),
         };
     }
     Ok(text)
 }
 
 fn reset(settings: &Settings, wanted: Option<&str>) -> Result<String, String> {
-    let mut names: Vec<String> = settings.components.iter().map(|c| c.name.clone()).collect();
+    let mut names = names(settings);
     // A replay may be held as well; only by its name it is let go on.
     let replayed = names.iter().map(|name| replay_name(name)).find(|name| wanted == Some(name.as_str()));
     names.extend(replayed);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::deadletter::{find, load};
 use super::{exit, fail, print};
+use crate::config::late_name;
 use crate::pipeline::{replay_name, requeue_name};
 use crate::sums::{self, Day, EVERY, Sums, SumsError};
 
@@ -62,7 +63,7 @@ fn try_run(args: &Args) -> Result<ExitCode, ExitCode> {
     let mut entries = Vec::new();
     for name in names {
         // What is processed once more has sums of its own.
-        for component in [name.to_owned(), requeue_name(name), replay_name(name)] {
+        for component in [name.to_owned(), late_name(name), requeue_name(name), replay_name(name)] {
             let folder = settings.service.home(&component);
             let failed = |error: SumsError| fail(&error.to_string());
             for day in sums::days(&folder).map_err(failed)?.into_iter().filter(|day| args.day.is_none_or(|wanted| wanted == *day))

@@ -67,7 +67,7 @@ pub fn replay(
         kafka.group += &format!("-{}", target.fingerprint);
     }
     kafka.start = Start::At(range.from);
-    kafka.until_end = true;
+    (kafka.until_end, kafka.late) = (true, None);
     kafka.replay = Some(Replay { of: of.name.clone(), to: range.to, behind: same_archive.then_some(live) });
     component.name = name;
     component.source = Source::Kafka(kafka);

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
+use super::late;
 use super::letters::requeue_name;
 use super::replay::replay_name;
 use super::{ARCHIVE, ArchiveCounts, BACKUP, LETTERS, PUBLISH, Pipeline};
 use crate::alert::{Fault, Sink};
 use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Editions, Means, PatientSink};
-use crate::config;
+use crate::config::{self, KafkaSource, late_name};
 use crate::durable::Way;
 use crate::ledger::SinkId;
 use crate::letters::LetterSink;
@@ -32,6 +33,11 @@ impl Pipeline {
             (None, Some(_)) => BACKUP,
             (None, None) => LETTERS,
         };
+        // All that write into the archive of a component, but for the one that does.
+        let once_more = |of: &str| {
+            let all = [of.to_owned(), requeue_name(of), replay_name(of), late_name(of)];
+            all.into_iter().filter(|name| *name != self.config.name).collect()
+        };
         let keeps = |sink: SinkId, memory: u64, counts: &Arc<ArchiveCounts>| ArchiveContext {
             component: self.config.name.clone(),
             sink,
@@ -46,14 +52,18 @@ impl Pipeline {
             memory,
             counts: counts.clone(),
             beside: match &self.config.source {
-                config::Source::Letters(letters) => vec![letters.component.clone(), replay_name(&letters.component)],
-                config::Source::Kafka(kafka) => match &kafka.replay {
-                    Some(replay) => vec![replay.of.clone(), requeue_name(&replay.of)],
-                    None => Vec::new(),
-                },
+                config::Source::Letters(letters) => once_more(&letters.component),
+                config::Source::Kafka(KafkaSource { replay: Some(replay), .. }) => once_more(&replay.of),
+                config::Source::Kafka(KafkaSource { backlog: Some(backlog), .. }) => once_more(&backlog.of),
+                _ => Vec::new(),
+            },
+            // Of a backup the ranges of the service tell what it has of the backlog, those of letters name their rows.
+            covered: match late::backlog(&self.config) {
+                Some(backlog) if sink == BACKUP => vec![backlog.of.clone(), requeue_name(&backlog.of)],
                 _ => Vec::new(),
             },
         };
+        let backlog = late::backlog(&self.config);
         // A backup needs less: it has no columns, only bytes.
         let quarter = self.memory / 4;
         let for_backup = if archive.is_some() { quarter / 4 } else { quarter };
@@ -91,6 +101,7 @@ impl Pipeline {
                     config::Source::Kafka(kafka) => Some(kafka.group.clone()),
                     _ => None,
                 },
+                before: backlog.map(|backlog| backlog.group.clone()),
                 state: self.state.clone(),
             };
             sinks.push(("publish", PUBLISH, Box::new(PublishSink::open(&self.config.publish, context)?)));

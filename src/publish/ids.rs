@@ -4,9 +4,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::alert::Fault;
 use crate::durable::{self, Staged, Way};
+
+/// Tells apart what this process writes.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// The ids of one folder.
 #[derive(Debug)]
@@ -52,7 +56,9 @@ impl SchemaIds {
             let id = self.last.checked_add(1).ok_or_else(|| {
                 Fault::environment(format!("{} has a schema with the highest id there is; take it away", self.folder.display()))
             })?;
-            let mut file = Staged::create(&self.folder, &format!(".{id}.avsc.{}", std::process::id()), Way::Cached)?;
+            // Two components of a process may share the folder: those that send the live stream and its backlog do.
+            let mine = format!(".{id}.avsc.{}.{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+            let mut file = Staged::create(&self.folder, &mine, Way::Cached)?;
             file.write_all(json.as_bytes())
                 .map_err(|e| Fault::environment(format!("the schema {} cannot be written: {e}", file.path().display())))?;
             if file.publish_as(&self.folder, &format!("{id}.avsc"))? {

@@ -7,7 +7,9 @@
 //! take commits of partitions that are there, so an output needs as many partitions as the topic of its source: those with
 //! transactions wait for them, for others the marks that are missing are said.
 //! In the metadata stands the newest time of a message so far, milliseconds since 1970: an offset below the mark with a later time
-//! is of a topic that was made anew.
+//! is of a topic that was made anew. Behind it stand the holes: offsets below the mark that the stream has passed over, which another
+//! component may publish that reads what was set aside. That one looks up in the marks of the first what it has sent before it was cut
+//! short.
 //!
 //! May depend on: `alert`, rdkafka. **Invariant:** a mark never goes back, and is never past a message that is not delivered.
 
@@ -22,20 +24,25 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::channel::Cluster;
-use crate::alert::{Fault, RowOrigin, TopicPartition};
+use crate::alert::{Fault, Ranges, RowOrigin, Span, TopicPartition};
 
 /// How long one question may take, and how long after one without an answer the next is asked.
 const ASK: Duration = Duration::from_millis(500);
 /// What stands before the time in the metadata of a commit.
 const NEWEST: &str = "newest=";
+/// What stands before the holes.
+const HOLES: &str = " holes=";
 
 /// The marks of one cluster.
 pub(super) struct Marks {
     cluster: Cluster,
     /// Consumer group of the source.
     group: String,
+    /// Consumer group of the source that has set aside what is read here.
+    before: Option<String>,
     outputs: Vec<Output>,
-    keepers: HashMap<Arc<str>, Keeper>,
+    /// By the name of their group.
+    keepers: HashMap<String, Keeper>,
     places: HashMap<TopicPartition, Place>,
     asked: Option<Instant>,
     /// The output that was said to be too small.
@@ -56,15 +63,29 @@ struct Output {
 struct Place {
     /// Mark of each output; `None` while the cluster was not asked.
     marks: Option<Vec<Option<Mark>>>,
+    /// The same of the component that has set aside what is read here.
+    before: Vec<Option<Mark>>,
+    /// For each output, what was passed over.
+    holes: Vec<Ranges>,
+    /// Where this stretch of the partition begins.
+    start: i64,
     /// The newest time of a message.
     newest: i64,
     committed: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Mark {
     offset: i64,
     newest: i64,
+    holes: Ranges,
+}
+
+impl Mark {
+    /// Whether the row was published.
+    fn has(&self, row: &RowOrigin) -> bool {
+        row.offset < self.offset && !self.holes.has(row.offset) && row.timestamp.is_none_or(|time| time <= self.newest)
+    }
 }
 
 /// The consumer in whose name the marks of a topic of the source are committed. It reads nothing.
@@ -146,7 +167,14 @@ impl Marks {
     pub(super) fn new(cluster: Cluster, group: &str) -> Self {
         let (keepers, places) = (HashMap::new(), HashMap::new());
         let group = group.to_owned();
-        Self { cluster, group, outputs: Vec::new(), keepers, places, asked: None, small: None }
+        Self { cluster, group, before: None, outputs: Vec::new(), keepers, places, asked: None, small: None }
+    }
+
+    /// What is read here was set aside by a component whose source has this consumer group: what that has published already is not
+    /// sent again.
+    pub(super) fn after(mut self, before: Option<String>) -> Self {
+        self.before = before;
+        self
     }
 
     /// An output of the cluster.
@@ -154,15 +182,15 @@ impl Marks {
         self.outputs.push(Output { number: output, topic: topic.clone(), partitions: 0 });
     }
 
-    /// A batch of a partition has come whose newest message has this time. `jumped`: it does not follow the one before, so that
-    /// others may have published meanwhile.
-    pub(super) fn note(&mut self, origin: &TopicPartition, newest: i64, jumped: bool) {
+    /// A batch of a partition has come that begins at this offset and whose newest message has this time. `jumped`: it does not
+    /// follow the one before, so that others may have published meanwhile.
+    pub(super) fn note(&mut self, origin: &TopicPartition, start: i64, newest: i64, jumped: bool) {
         if !self.places.contains_key(origin) {
             self.places.insert(origin.clone(), Place::default());
         }
         let Some(place) = self.places.get_mut(origin) else { return };
         if jumped {
-            *place = Place::default();
+            *place = Place { start, ..Place::default() };
         }
         place.newest = place.newest.max(newest);
     }
@@ -187,21 +215,15 @@ impl Marks {
         if self.cluster.transactional_id.is_some() && !self.is_large_enough(origin)? {
             return Ok(false);
         }
-        let mut question = TopicPartitionList::new();
-        self.outputs.iter().for_each(|output| {
-            question.add_partition(&output.topic, origin.partition);
-        });
-        let answer = self.keeper(&origin.topic)?.consumer().committed_offsets(question, ASK);
-        let found = match answer.and_then(|found| self.outputs.iter().map(|output| mark(&found, &output.topic, origin)).collect())
-        {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::debug!(%origin, %error, "what is published already is not known yet");
-                return Ok(false);
-            }
+        let Some(found) = self.ask(origin, &self.group.clone())? else { return Ok(false) };
+        let before = match self.before.clone() {
+            None => Vec::new(),
+            Some(group) => match self.ask(origin, &group)? {
+                Some(before) => before,
+                None => return Ok(false),
+            },
         };
         self.asked = None;
-        let found: Vec<Option<Mark>> = found;
         let component = &self.cluster.component;
         for (Output { topic, .. }, mark) in self.outputs.iter().zip(&found) {
             if let Some(mark) = mark {
@@ -210,8 +232,28 @@ impl Marks {
         }
         let place = self.places.entry(origin.clone()).or_default();
         place.newest = found.iter().flatten().map(|mark| mark.newest).fold(place.newest, i64::max);
+        let start = place.start;
+        place.holes = found.iter().map(|mark| holes(mark.as_ref(), start)).collect();
+        place.before = before;
         place.marks = Some(found);
         Ok(true)
+    }
+
+    /// The marks that the outputs have by a group of a source; `None` where the cluster does not tell now.
+    fn ask(&mut self, origin: &TopicPartition, group: &str) -> Result<Option<Vec<Option<Mark>>>, Fault> {
+        let mut question = TopicPartitionList::new();
+        self.outputs.iter().for_each(|output| {
+            question.add_partition(&output.topic, origin.partition);
+        });
+        let answer = self.keeper_of(group, &origin.topic)?.consumer().committed_offsets(question, ASK);
+        let marks = |found| self.outputs.iter().map(|output| mark(&found, &output.topic, origin)).collect::<KafkaResult<_>>();
+        match answer.and_then(marks) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) => {
+                tracing::debug!(%origin, group, %error, "what is published already is not known yet");
+                Ok(None)
+            }
+        }
     }
 
     /// Whether all outputs have the partition that the mark is kept in.
@@ -244,8 +286,12 @@ impl Marks {
     /// source's topic was made anew.
     pub(super) fn has(&mut self, origin: &TopicPartition, output: usize, row: &RowOrigin) -> bool {
         let Some(at) = self.outputs.iter().position(|known| known.number == output) else { return false };
-        let Some(marks) = self.places.get_mut(origin).and_then(|place| place.marks.as_mut()) else { return false };
-        let Some(mark) = marks.get(at).copied().flatten() else { return false };
+        let Some(place) = self.places.get_mut(origin) else { return false };
+        if place.before.get(at).and_then(Option::as_ref).is_some_and(|before| before.has(row)) {
+            return true;
+        }
+        let Some(marks) = place.marks.as_mut() else { return false };
+        let Some(Some(mark)) = marks.get(at) else { return false };
         if row.offset >= mark.offset {
             return false;
         }
@@ -258,6 +304,7 @@ impl Marks {
             "an offset that was published comes with a later time: the topic was made anew; its alerts are published too"
         );
         marks[at] = None;
+        place.holes[at] = Ranges::default();
         false
     }
 
@@ -279,14 +326,15 @@ impl Marks {
                     lists.len() - 1
                 }
             };
-            for (Output { topic, .. }, mark) in self.outputs.iter().zip(marks) {
-                if mark.is_some_and(|mark| mark.offset >= end) {
+            for ((Output { topic, .. }, mark), holes) in self.outputs.iter().zip(marks).zip(&place.holes) {
+                if mark.as_ref().is_some_and(|mark| mark.offset >= end) {
                     continue;
                 }
                 let mut element = lists[at].1.add_partition(topic, origin.partition);
                 // Any offset of a message can be one of a commit.
                 let _ = element.set_offset(Offset::Offset(end));
-                element.set_metadata(format!("{NEWEST}{}", place.newest));
+                let holes = if holes.is_empty() { String::new() } else { format!("{HOLES}{holes}") };
+                element.set_metadata(format!("{NEWEST}{}{holes}", place.newest));
             }
         }
         lists.retain(|(_, list)| list.count() > 0);
@@ -360,16 +408,20 @@ impl Marks {
     }
 
     fn keeper(&mut self, topic: &Arc<str>) -> Result<&Keeper, Fault> {
-        if !self.keepers.contains_key(topic) {
-            let group = format!("{}-published-{topic}", self.group);
+        self.keeper_of(&self.group.clone(), topic)
+    }
+
+    fn keeper_of(&mut self, group: &str, topic: &Arc<str>) -> Result<&Keeper, Fault> {
+        let group = format!("{group}-published-{topic}");
+        if !self.keepers.contains_key(&group) {
             let heard = Heard { component: self.cluster.component.clone(), ..Heard::default() };
             let consumer = self.cluster.consumer(&group).create_with_context(heard).map_err(|error| {
                 let brokers = &self.cluster.brokers;
                 Fault::environment(format!("no Kafka client for the group {group} on {brokers}: {error}"))
             })?;
-            self.keepers.insert(topic.clone(), Keeper(Some(consumer)));
+            self.keepers.insert(group.clone(), Keeper(Some(consumer)));
         }
-        Ok(self.keepers.get(topic).expect("was put there if it was not"))
+        Ok(self.keepers.get(&group).expect("was put there if it was not"))
     }
 }
 
@@ -384,7 +436,25 @@ fn mark(found: &TopicPartitionList, topic: &str, origin: &TopicPartition) -> Kaf
         other => other?,
     }
     let Offset::Offset(offset) = element.offset() else { return Ok(None) };
-    let newest = element.metadata().strip_prefix(NEWEST).and_then(|time| time.parse().ok());
-    // Without a time nothing is known to be newer.
-    Ok(Some(Mark { offset, newest: newest.unwrap_or(i64::MAX) }))
+    let metadata = element.metadata();
+    let (newest, holes) = metadata.split_once(HOLES).unwrap_or((metadata, ""));
+    let newest = newest.strip_prefix(NEWEST).and_then(|time| time.parse().ok());
+    // Without a time nothing is known to be newer; where the holes are not understood, nothing is known to be sent.
+    let holes = holes.parse().unwrap_or_else(|_| whole(offset));
+    Ok(Some(Mark { offset, newest: newest.unwrap_or(i64::MAX), holes }))
+}
+
+fn whole(end: i64) -> Ranges {
+    let mut whole = Ranges::default();
+    whole.add(Span { start: 0, end });
+    whole
+}
+
+/// What lies below a mark and was not sent, when the stream goes on at `start`. A list that is too long tells of more than there is:
+/// then more comes twice, and nothing is missing.
+fn holes(mark: Option<&Mark>, start: i64) -> Ranges {
+    let (mut holes, end) = mark.map_or((Ranges::default(), 0), |mark| (mark.holes.clone(), mark.offset));
+    holes.add(Span { start: end, end: start });
+    while !holes.fit() && holes.close_first_gap() {}
+    holes
 }

@@ -107,6 +107,8 @@ pub struct PublishContext {
     pub report: ReportHandle,
     /// Consumer group of the source, where its offsets tell what was published already: where it is Kafka.
     pub group: Option<String>,
+    /// Consumer group of the source that has set aside what is read here, and may have published part of it.
+    pub before: Option<String>,
     /// Folder of this component, where it keeps what it is called by brokers.
     pub state: PathBuf,
 }
@@ -176,7 +178,8 @@ impl PublishSink {
         if let Some(at) = self.clusters.iter().position(|c| *c.cluster() == cluster) {
             return Ok(at);
         }
-        let marks = self.context.group.as_deref().map(|group| Marks::new(cluster.clone(), group));
+        let marks =
+            self.context.group.as_deref().map(|group| Marks::new(cluster.clone(), group).after(self.context.before.clone()));
         self.clusters.push(match cluster.transactional_id {
             Some(_) => Box::new(Transactions::open(cluster, marks, self.report.clone())?),
             None => Box::new(KafkaOutputs::open(cluster, marks, self.report.clone())?),
@@ -203,7 +206,7 @@ impl PublishSink {
         let times = batch.parts.iter().flat_map(|part| part.rows.iter().filter_map(|row| row.timestamp));
         let newest = times.max().unwrap_or(i64::MIN);
         for marks in self.clusters.iter_mut().filter_map(|cluster| cluster.queue_mut().marks.as_mut()) {
-            marks.note(origin, newest, jumped);
+            marks.note(origin, span.start, newest, jumped);
         }
     }
 

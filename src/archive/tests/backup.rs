@@ -144,6 +144,7 @@ fn archive_and_backup_are_acknowledged_each_for_itself_and_counted_once() {
         counts: Arc::default(),
         memory: 1 << 20,
         beside: Vec::new(),
+        covered: Vec::new(),
     };
     let folder = |name: &str| config::Archive::new(home.path().join(name));
     let mut archive = ArchiveSink::open(&folder("archive"), means(Wanted::everything()), context(ARCHIVE, true)).unwrap();

@@ -5,6 +5,7 @@
 mod backup;
 mod columns;
 mod group;
+mod late;
 mod once;
 mod sealing;
 mod space;
@@ -210,6 +211,7 @@ struct House {
     survey: Arc<config::Survey>,
     component: &'static str,
     beside: Vec<String>,
+    covered: Vec<String>,
     _home: Option<tempfile::TempDir>,
 }
 
@@ -251,6 +253,7 @@ impl House {
             survey: survey(),
             component: "ztf",
             beside: Vec::new(),
+            covered: Vec::new(),
             _home: None,
         }
     }
@@ -267,6 +270,7 @@ impl House {
             counts: Arc::default(),
             memory: self.memory,
             beside: self.beside.clone(),
+            covered: self.covered.clone(),
         }
     }
 

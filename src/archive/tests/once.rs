@@ -248,7 +248,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Messages of one to three records, in hours and schemas that are a function of the message alone.
-fn messages(partition: i32, span: std::ops::Range<i64>) -> Decoded {
+pub(super) fn messages(partition: i32, span: std::ops::Range<i64>) -> Decoded {
     let hash = |offset: i64| (offset * 7 + i64::from(partition)) % 11;
     let records = |offset: i64| {
         (0..=(hash(offset) % 3) as u32).map(move |record| {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, read};
 use crate::config::at::{At, Place};
-use crate::config::checked::{Expired, FilesSource, Framing, KafkaSource, PacketKind, SimulatorSource, Source, Start};
+use crate::config::checked::{
+    Expired, FilesSource, Framing, KafkaSource, Late, PacketKind, SimulatorSource, Source, Start, late_group, late_name,
+};
 use crate::config::moment::moment;
 use crate::config::raw;
 
@@ -57,7 +59,11 @@ impl Checker<'_> {
             }
             topics.push(topic.value.clone());
             self.claims.input(component, &cluster, &topic.value, &group, topic.place);
+            if raw.late.is_some() {
+                self.claims.input(component, &cluster, &topic.value, &late_group(&group), topic.place);
+            }
         }
+        let late = raw.late.as_ref().and_then(|late| self.late(name, late, raw.until_end == Some(true)));
         let properties = self.properties(&raw.properties)?;
         Some(KafkaSource {
             brokers: raw.brokers.value.trim().to_owned(),
@@ -70,8 +76,32 @@ impl Checker<'_> {
             },
             until_end: raw.until_end.unwrap_or(false),
             replay: None,
+            late,
+            backlog: None,
             properties,
         })
+    }
+
+    fn late(&mut self, name: &str, raw: &At<raw::Late>, until_end: bool) -> Option<Late> {
+        let At { value: raw::Late { after, share }, place } = raw;
+        if until_end {
+            let help = "remove `late`, or `until_end`: a run that ends reads each partition in order";
+            self.problem(*place, "`late` and `until_end` exclude each other", help);
+        }
+        let taken = late_name(name);
+        if let Some(first) = self.claims.name(&taken, *place) {
+            let help = format!("rename the component in line {}, or this one", self.line(first));
+            self.problem(*place, format!("the backlog is read under the name `{taken}`, which is taken"), help);
+        }
+        let after = self.time_above_zero(after.as_ref(), Late::AFTER);
+        let value = share.as_ref().map_or(Late::SHARE, |share| share.value);
+        if let Some(At { place, .. }) = share
+            && !(value > 0.0 && value < 1.0)
+        {
+            let help = format!("write a number above 0 and below 1, such as {}", Late::SHARE);
+            self.problem(*place, format!("{value} is no part of the whole that leaves something to both"), help);
+        }
+        Some(Late { after, share: value })
     }
 
     fn start(&mut self, raw: Option<&At<raw::Begin>>) -> Start {

@@ -159,6 +159,18 @@ impl Source {
     }
 }
 
+/// Name under which the backlog of a component is read.
+#[must_use]
+pub fn late_name(component: &str) -> String {
+    format!("{component}-late")
+}
+
+/// The consumer group that reads what a group has set aside.
+#[must_use]
+pub fn late_group(group: &str) -> String {
+    format!("{group}-late")
+}
+
 /// Topics of a Kafka cluster.
 #[derive(Clone)]
 pub struct KafkaSource {
@@ -176,6 +188,10 @@ pub struct KafkaSource {
     pub until_end: bool,
     /// Reads one range of time again. No file says this: a command makes it.
     pub replay: Option<Replay>,
+    /// Sets what is old aside, to be read beside the live stream.
+    pub late: Option<Late>,
+    /// Reads what another component has set aside. No file says this: it is made beside a component with `late`.
+    pub backlog: Option<Backlog>,
     /// Further librdkafka properties (security and tuning), which win over ours.
     pub properties: BTreeMap<String, String>,
 }
@@ -190,6 +206,8 @@ impl fmt::Debug for KafkaSource {
             .field("expired", &self.expired)
             .field("until_end", &self.until_end)
             .field("replay", &self.replay)
+            .field("late", &self.late)
+            .field("backlog", &self.backlog)
             .field("properties", &Hidden(&self.properties))
             .finish()
     }
@@ -235,6 +253,33 @@ pub struct Live {
     pub group: String,
     /// As [`KafkaSource::start`] of the service.
     pub start: Start,
+}
+
+/// How a backlog is read beside the live stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Late {
+    /// What is older than this when a partition is assigned is backlog.
+    pub after: Duration,
+    /// Part of the component's memory and of the threads that the backlog may take, above 0 and below 1.
+    pub share: f64,
+}
+
+impl Late {
+    /// Default of `after`.
+    pub const AFTER: Duration = Duration::from_secs(600);
+    /// Default of `share`.
+    pub const SHARE: f64 = 0.3;
+}
+
+/// What a component reads that another has set aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backlog {
+    /// The component that has.
+    pub of: String,
+    /// Its consumer group, whose commits say what is set aside.
+    pub group: String,
+    /// As [`Late::share`] of it.
+    pub share: f64,
 }
 
 /// A folder of packets, or files by a glob pattern.

@@ -12,7 +12,7 @@ pub use registry::{Registry, Then};
 pub use sinks::{
     Archive, Backup, Codec, Columns, Compression, DeadLetters, Format, HourOf, Layout, Partition, Publish, Roll, Write,
 };
-pub use source::{Begin, Expired, Kafka, PacketKind, Properties, Property, Simulator, Source};
+pub use source::{Begin, Expired, Kafka, Late, PacketKind, Properties, Property, Simulator, Source};
 pub use steps::{Classify, Crossmatch, Engine, Matched, Region, Shape, Side, Step, WatchedList, Watchlist};
 
 use schemars::JsonSchema;

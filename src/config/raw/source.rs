@@ -9,6 +9,8 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::config::at::At;
+use crate::config::checked;
+use crate::config::units::{Time, show_time};
 
 /// Where alerts come from.
 #[derive(Deserialize, JsonSchema)]
@@ -48,12 +50,30 @@ pub struct Kafka {
     /// default is what a service does.
     #[schemars(extend("default" = false))]
     pub until_end: Option<bool>,
+    /// Reads what is old when the component starts, or is given a partition, beside the live stream and not before it: after an
+    /// outage new alerts do not wait for the backlog. Both are archived and published, the backlog under the name `NAME-late`.
+    /// Default: partitions are read in order, new alerts after old ones.
+    pub late: Option<At<Late>>,
     /// Further properties of librdkafka, such as `security.protocol` or `fetch.max.bytes`; they win over those that Skysluice
     /// sets. A value is a text, `{ env: NAME }` (a variable of the environment) or `{ file: PATH }` (the content of a file),
     /// which keeps secrets out of this file. Default: none.
     #[serde(default)]
     #[schemars(extend("default" = {}))]
     pub properties: Properties,
+}
+
+/// How a backlog is read beside the live stream.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Late {
+    /// What is older than this, by the timestamps of messages, is backlog. The default leaves short pauses, such as a restart, in
+    /// the order of the stream.
+    #[schemars(extend("default" = show_time(checked::Late::AFTER)))]
+    pub after: Option<At<Time>>,
+    /// Part of the component's memory and of the threads that the backlog may take: above 0, below 1. It is set apart also while
+    /// there is no backlog. The default leaves most to the live stream.
+    #[schemars(extend("default" = checked::Late::SHARE))]
+    pub share: Option<At<f64>>,
 }
 
 /// Where to begin when the group has no commit, as written: `earliest`, `latest` or a time.

@@ -260,7 +260,7 @@ fn a_wrong_property_is_named_without_its_value() {
     let wrong = to_kafka("out", "localhost:1", PublishFormat::Bare, &[("sasl.pasword", "hunter2")]);
     let report = ReportHandle::new(std::slice::from_ref(&wrong));
     let (component, state) = ("test".into(), PathBuf::new());
-    let context = PublishContext { component, sink: SINK, ledger, letters, report, group: None, state };
+    let context = PublishContext { component, sink: SINK, ledger, letters, report, group: None, before: None, state };
     let fault = PublishSink::open(&[wrong], context).err().unwrap();
     assert!(fault.message.contains("sasl.pasword") && !fault.message.contains("hunter2"), "{fault}");
 }

@@ -148,11 +148,11 @@ struct House {
 
 impl House {
     fn open(outputs: &[Publish]) -> House {
-        House::with_group(outputs, None, Path::new("/nonexistent"))
+        House::with_group(outputs, None, None, Path::new("/nonexistent"))
     }
 
-    /// A house whose source is Kafka, read by a group.
-    fn with_group(outputs: &[Publish], group: Option<&str>, state: &Path) -> House {
+    /// A house whose source is Kafka, read by a group; `before` has set aside what it reads.
+    fn with_group(outputs: &[Publish], group: Option<&str>, before: Option<&str>, state: &Path) -> House {
         let (ledger, letters) = (Ledger::default(), Arc::new(Letters::default()));
         ledger.start_generation(1, &[SINK]);
         let report = ReportHandle::new(outputs);
@@ -163,6 +163,7 @@ impl House {
             letters: letters.clone(),
             report,
             group: group.map(str::to_owned),
+            before: before.map(str::to_owned),
             state: state.to_owned(),
         };
         House { sink: PublishSink::open(outputs, context).unwrap(), ledger, letters }

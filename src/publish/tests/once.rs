@@ -28,6 +28,10 @@ impl Town {
     }
 
     fn house(&self, topics: &[&str], transactional: bool) -> House {
+        self.house_of(topics, transactional, "night", None)
+    }
+
+    fn house_of(&self, topics: &[&str], transactional: bool, group: &str, before: Option<&str>) -> House {
         let output = |topic: &&str| {
             let mut output = to_kafka(topic, &self.brokers, PublishFormat::Bare, &[("reconnect.backoff.max.ms", "200")]);
             if let PublishTarget::Kafka { transactions, .. } = &mut output.target {
@@ -35,7 +39,7 @@ impl Town {
             }
             output
         };
-        House::with_group(&topics.iter().map(output).collect::<Vec<_>>(), Some("night"), self.state.path())
+        House::with_group(&topics.iter().map(output).collect::<Vec<_>>(), Some(group), before, self.state.path())
     }
 
     /// The offsets in the source of all messages of a topic, in no order.
@@ -127,6 +131,33 @@ fn of_a_source_that_was_made_anew_everything_is_published() {
     house.accept(&later(0, 4, 3600));
     house.settle(4);
     assert_eq!((town.published("out").len(), before(&house)), (14, vec![3]));
+}
+
+#[test]
+fn what_was_set_aside_is_published_but_for_what_went_out_before() {
+    let town = Town::new();
+    let mut house = town.house(&["out"], false);
+    house.accept(&alerts(0, 6));
+    close(house, 6);
+    // After an outage: 4 and 5 are not committed, so 4 to 8 are set aside; later 12 to 14 are, which no one has sent.
+    for (start, end) in [(9, 12), (15, 17)] {
+        let mut house = town.house(&["out"], false);
+        house.accept(&alerts(start, end - start));
+        close(house, end);
+    }
+    let mut house = town.house_of(&["out", "new"], false, "night-late", Some("night"));
+    house.accept(&alerts(4, 5));
+    house.accept(&alerts(12, 3));
+    close(house, 15);
+    assert_eq!(town.published("out"), all(17));
+    // An output of which the live stream knows nothing gets all that is set aside.
+    assert_eq!(town.published("new"), [4, 5, 6, 7, 8, 12, 13, 14]);
+    // And the own marks hold.
+    let mut house = town.house_of(&["out", "new"], false, "night-late", Some("night"));
+    house.accept(&alerts(4, 5));
+    house.accept(&alerts(12, 3));
+    house.settle(15);
+    assert_eq!((town.published("out").len(), town.published("new").len(), before(&house)), (17, 8, vec![8, 8]));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Kafka {
     }
 
     /// These messages are gone for good.
-    fn lose(&self, origin: &TopicPartition, span: Span) -> Result<(), Fault> {
+    pub(super) fn lose(&self, origin: &TopicPartition, span: Span) -> Result<(), Fault> {
         let folder = &self.context.state;
         note(folder, origin, span, SystemTime::now()).map_err(|e| {
             let path = folder.join(FILE);

@@ -7,9 +7,11 @@
 //! **Invariant:** partitions are given away when all that was read of them is durable, or else the generation ends: no batch of
 //! a partition outlives its membership.
 
+mod backlog;
 mod connection;
 mod context;
 mod gaps;
+mod late;
 mod newest;
 mod partition;
 mod rebalance;
@@ -27,12 +29,13 @@ use rdkafka::{Offset, TopicPartitionList};
 pub use self::newest::{NewestError, newest};
 pub(super) use self::partition::headers;
 
+use self::backlog::Backlog;
 use self::connection::Connection;
 use self::partition::Partition;
 use self::rebalance::Revocation;
 use super::SourceContext;
 use super::builder::BUDGET_PAUSE;
-use crate::alert::{Fault, Polled, Source, TopicPartition};
+use crate::alert::{Fault, Polled, Ranges, Source, TopicPartition};
 use crate::config::KafkaSource;
 
 /// How long one wait lasts at most: events that were served only in part ring no bell.
@@ -65,6 +68,10 @@ pub(super) struct Kafka {
     ends: HashMap<TopicPartition, i64>,
     /// Watermarks of partitions that were given back while their commit was refused.
     unrecorded: HashMap<TopicPartition, i64>,
+    /// What is set aside in each partition; `None` where that is not known yet.
+    aside: HashMap<TopicPartition, Option<Ranges>>,
+    /// What is open, where this source reads what another has set aside.
+    backlog: Option<Backlog>,
     last_ask: Instant,
 }
 
@@ -73,6 +80,7 @@ impl Kafka {
     pub(super) fn open(config: &KafkaSource, context: SourceContext) -> Result<Self, Fault> {
         let planned = settings::partitions(config, &context.component)?;
         let connection = Connection::open(config, &context.component, context.queue_bytes, planned)?;
+        let backlog = config.backlog.as_ref().map(|backlog| Backlog::open(config, &context.component, backlog)).transpose()?;
         Ok(Self {
             partitions: Vec::new(),
             connection,
@@ -84,6 +92,8 @@ impl Kafka {
             revocation: None,
             ends: HashMap::new(),
             unrecorded: HashMap::new(),
+            aside: HashMap::new(),
+            backlog,
             last_ask: Instant::now(),
         })
     }
@@ -92,7 +102,8 @@ impl Kafka {
     fn serve(&mut self) -> Result<(), Fault> {
         self.connection.pump(Duration::ZERO)?;
         self.take_outcomes(Instant::now());
-        self.rebalance()
+        self.rebalance()?;
+        self.tend_backlog()
     }
 
     /// Chooses the batch to hand out next, reading queues in turn until one is full.
@@ -134,9 +145,11 @@ impl Kafka {
         }
         for (origin, (committed, first)) in backs {
             self.say_rewound(&origin, committed, first);
+            self.forget_aside(&origin);
         }
         for (origin, hole) in holes {
             if self.look_into(&origin, hole)?
+                && self.is_certain(&origin, hole)
                 && let Some(reader) = self.partition(&origin.topic, origin.partition).and_then(Partition::reader)
             {
                 reader.settle_hole();
@@ -184,12 +197,15 @@ impl Kafka {
 
     /// Orders the commit of those watermarks that are ours and new.
     fn order_commit(&mut self, watermarks: &[(TopicPartition, i64)]) {
+        self.recall_missing();
         let mut list = TopicPartitionList::new();
         for (origin, watermark) in watermarks {
-            let Some(partition) = self.partition(&origin.topic, origin.partition).filter(|p| p.wants(*watermark)) else {
-                continue;
-            };
-            if list.add_partition_offset(&origin.topic, origin.partition, Offset::Offset(*watermark)).is_ok() {
+            let wanted = self.partition(&origin.topic, origin.partition).is_some_and(|p| p.wants(*watermark));
+            if wanted
+                && self.recalls(origin)
+                && self.add_entry(&mut list, origin, *watermark).is_ok()
+                && let Some(partition) = self.partition(&origin.topic, origin.partition)
+            {
                 partition.set_committed(Some(*watermark));
             }
         }

@@ -41,6 +41,8 @@ pub(super) struct Reader {
     target: Option<i64>,
     at_end: bool,
     fresh: bool,
+    /// Nothing before the position is part of what is read, whatever the log has there.
+    bounded: bool,
     /// Offsets that did not come, and when it was looked into last. Nothing more is read until it is known what became of them.
     hole: Option<(Hole, Option<Instant>)>,
 }
@@ -81,7 +83,17 @@ impl Partition {
         let bell = wake.clone();
         queue.set_nonempty_callback(move || bell.ring());
         let turnstile = Turnstile::new(gate, origin.clone());
-        let reader = Reader { queue, builder, turnstile, held: None, target: None, at_end: false, fresh: true, hole: None };
+        let reader = Reader {
+            queue,
+            builder,
+            turnstile,
+            held: None,
+            target: None,
+            at_end: false,
+            fresh: true,
+            bounded: false,
+            hole: None,
+        };
         let handed = done.map(|done| (committed.unwrap_or(-1), done));
         Some(Self { origin, reader: Some(reader), handed, committed, confirmed: committed })
     }
@@ -134,6 +146,16 @@ impl Partition {
         self.confirmed = Some(offset);
     }
 
+    /// Whether all that was handed out is durable, by the watermark of the partition.
+    pub(super) fn is_settled(&self, watermark: Option<i64>) -> bool {
+        self.handed.is_none_or(|(_, end)| watermark.is_some_and(|watermark| watermark >= end))
+    }
+
+    /// All that was handed out so far is done, and its end is committed: watermarks below it are no news.
+    pub(super) fn close_range(&mut self, end: i64) {
+        (self.handed, self.committed) = (None, Some(end));
+    }
+
     /// Notes what was committed, or with `None` that it has to be done again.
     pub(super) fn set_committed(&mut self, offset: Option<i64>) {
         self.committed = offset;
@@ -155,6 +177,19 @@ impl Reader {
     /// Sets where reading ends.
     pub(super) fn set_target(&mut self, target: Option<i64>) {
         self.target = target;
+    }
+
+    /// Reads nothing until [`Reader::begin_range`].
+    pub(super) fn park(&mut self) {
+        self.at_end = true;
+    }
+
+    /// Reads these offsets and no others: the client has been sent to the first. Only while nothing is in hand.
+    pub(super) fn begin_range(&mut self, start: i64, end: i64) {
+        self.builder.restart(start);
+        self.target = Some(end);
+        (self.at_end, self.fresh, self.bounded) = (false, true, true);
+        (self.held, self.hole) = (None, None);
     }
 
     /// Whether it was read to its end and all of that was handed out.
@@ -192,14 +227,15 @@ impl Reader {
                     let beyond = self.target.is_some_and(|target| target <= offset);
                     let to = self.target.map_or(offset, |target| target.min(offset));
                     if let Some(next) = self.builder.position() {
-                        if next < to && (context.take_moved(&self.builder.origin().topic, message.partition()) || fresh) {
+                        let doubtful = fresh || (self.bounded && beyond);
+                        if next < to && (context.take_moved(&self.builder.origin().topic, message.partition()) || doubtful) {
                             self.hole = Some((Hole { from: next, to }, None));
                             self.at_end |= beyond;
                             self.held = (!beyond).then(|| message.detach());
                             read.any = true;
                             break;
                         }
-                        if fresh && offset < next {
+                        if fresh && offset < next && !self.bounded {
                             read.back = Some((next, offset));
                             self.builder.restart(offset);
                         } else if offset < next {
@@ -239,6 +275,12 @@ impl Reader {
             read.hole = Some(*hole);
         }
         Ok(read)
+    }
+
+    /// The client has been sent to the position once more.
+    pub(super) fn read_again(&mut self) {
+        (self.at_end, self.fresh) = (false, true);
+        (self.held, self.hole) = (None, None);
     }
 
     /// It is known what became of the offsets that did not come: reading goes on behind them.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::connection::Connection;
@@ -34,6 +34,10 @@ fn origins(list: &TopicPartitionList) -> Vec<TopicPartition> {
 
 fn names(list: &TopicPartitionList) -> String {
     origins(list).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn refused(list: &TopicPartitionList, error: &KafkaError) -> Fault {
+    Fault::environment(format!("the assignment of {} was refused: {error}; joining again", names(list)))
 }
 
 impl Kafka {
@@ -66,20 +70,33 @@ impl Kafka {
             self.connection = Connection::open(&self.config, &component, self.context.queue_bytes, count)?;
             return Ok(());
         }
+        if self.backlog.is_some() {
+            return self.assign_backlog(&origins(list), list)?.map_err(|e| refused(list, &e)).map(|()| self.say_assigned(list));
+        }
         let consumer = self.connection.consumer().clone();
         let mut starts = TopicPartitionList::new();
         let found = if list.count() > 0 { consumer.committed_offsets(list.clone(), ASK_LIMIT) } else { Ok(list.clone()) };
         if let Err(error) = &found {
-            if self.config.start != Start::Earliest {
+            if self.config.start != Start::Earliest || self.config.late.is_some() {
                 // The client, left to itself, would begin at the oldest message where there is no commit.
                 return Err(Fault::environment(format!("committed offsets are not known: {error}; asking again after a pause")));
             }
             tracing::warn!(component, %error, "committed offsets are not known yet; the client keeps asking");
         }
+        self.recall(list, &found);
         let mut begun = Vec::new();
         for origin in origins(list) {
             let committed = match &found {
-                Ok(found) => found.find_partition(&origin.topic, origin.partition).map(|e| e.offset()),
+                Ok(found) => {
+                    let element = found.find_partition(&origin.topic, origin.partition);
+                    if let Some(Err(error)) = element.as_ref().map(|e| e.error()) {
+                        let asking = "asking again after a pause";
+                        return Err(Fault::environment(format!(
+                            "the committed offset of {origin} is not known: {error}; {asking}"
+                        )));
+                    }
+                    element.map(|e| e.offset())
+                }
                 Err(_) => Some(Offset::Stored),
             };
             // Kept until a commit is seen to have caught up: the partition may change hands again before the next one.
@@ -111,6 +128,15 @@ impl Kafka {
                 }
                 other => other,
             };
+            let start = match self.set_aside(&origin, start)? {
+                None => start,
+                Some(behind) => {
+                    // The same commit says what is set aside.
+                    begun.retain(|(begun, _)| *begun != origin);
+                    begun.push((origin.clone(), behind));
+                    Offset::Offset(behind)
+                }
+            };
             let position = if let Offset::Offset(offset) = start { Some(offset) } else { None };
             let known = if let Some(Offset::Offset(offset)) = committed { Some(offset) } else { None };
             self.take(origin.clone(), position, known, unrecorded)?;
@@ -123,15 +149,19 @@ impl Kafka {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&starts),
             _ => consumer.assign(&starts),
         };
-        answer.map_err(|e| Fault::environment(format!("the assignment of {} was refused: {e}; joining again", names(list))))?;
-        self.connection.context().well();
-        tracing::info!(component, partitions = names(list), "partitions assigned");
+        answer.map_err(|e| refused(list, &e))?;
+        self.say_assigned(list);
         Ok(())
+    }
+
+    fn say_assigned(&self, list: &TopicPartitionList) {
+        self.connection.context().well();
+        tracing::info!(component = self.context.component, partitions = names(list), "partitions assigned");
     }
 
     /// Makes a partition ours. Its queue is split off before the assignment is confirmed: librdkafka keeps that, so no message
     /// comes by the main queue.
-    fn take(
+    pub(super) fn take(
         &mut self,
         origin: TopicPartition,
         position: Option<i64>,
@@ -141,7 +171,7 @@ impl Kafka {
         let target = if self.config.until_end {
             let end = match self.ends.get(&origin) {
                 Some(end) => *end,
-                None => self.ask_target(&origin)?,
+                None => self.ask_target(&origin, position.unwrap_or(0))?,
             };
             self.ends.insert(origin.clone(), end);
             Some(end)

@@ -1,24 +1,21 @@
 //! A range of time that is read again: where it ends in a partition, and what of it belongs to the running service.
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::Offset;
 
-use super::context::Context;
-use super::{ASK_LIMIT, Kafka, settings};
+use super::late::{asker, list_of};
+use super::{ASK_LIMIT, Kafka};
 use crate::alert::{Fault, TopicPartition};
 use crate::config::{Live, Replay, Start};
-
-/// Bytes that the queues of a client may hold that only asks for commits.
-const QUEUE: u64 = 1 << 20;
 
 impl Kafka {
     /// Where the replay ends in a partition: before the first message that is too late for it, and before those that the service
     /// has not committed yet, since they will come through the service.
-    pub(super) fn ask_replay_end(&self, origin: &TopicPartition, replay: &Replay) -> Result<i64, Fault> {
+    pub(super) fn ask_replay_end(&self, origin: &TopicPartition, replay: &Replay, begin: i64) -> Result<i64, Fault> {
         let end = self.ask_time(origin, replay.to)?;
         let Some(live) = &replay.behind else { return Ok(end) };
-        let committed = self.ask_live(origin, live)?;
+        let committed = self.ask_live(origin, live, begin)?;
         let Some(committed) = committed.filter(|committed| *committed < end) else { return Ok(end) };
         tracing::warn!(
             component = self.context.component, partition = %origin, from = committed, to = end,
@@ -28,24 +25,23 @@ impl Kafka {
     }
 
     /// What the group of the service has committed; the oldest offset where it has nothing and begins there or at a time, `None`
-    /// where it begins at the end.
-    fn ask_live(&self, origin: &TopicPartition, live: &Live) -> Result<Option<i64>, Fault> {
+    /// where it begins at the end. Less where a backlog behind `begin` is set aside that its reader has not come to the end of.
+    fn ask_live(&self, origin: &TopicPartition, live: &Live, begin: i64) -> Result<Option<i64>, Fault> {
         let group = &live.group;
         let failed = |e: &dyn std::fmt::Display| {
             Fault::environment(format!(
                 "{origin}: the broker does not tell the commits of group {group}: {e}; asking again after a pause"
             ))
         };
-        let mut client = settings::client(&self.config, QUEUE, 1);
-        client.set("group.id", group);
-        let context = Context::quiet(&self.context.component, &self.config.brokers);
-        // It joins no group: asking for commits takes no partition away from the service.
-        let consumer: BaseConsumer<Context> = client.create_with_context(context).map_err(|e| settings::refused(&e))?;
+        let consumer = asker(&self.config, &self.context.component, group)?;
         let mut list = TopicPartitionList::new();
         list.add_partition(&origin.topic, origin.partition);
         let found = consumer.committed_offsets(list, ASK_LIMIT).map_err(|e| failed(&e))?;
         let element = found.find_partition(&origin.topic, origin.partition).ok_or_else(|| failed(&"no answer"))?;
         element.error().map_err(|e| failed(&e))?;
+        if let Some(open) = self.ask_open(origin, group, &list_of(&element), begin).map_err(|e| failed(&e))? {
+            return Ok(Some(open.start));
+        }
         Ok(match element.offset() {
             Offset::Offset(offset) => Some(offset),
             _ if live.start == Start::Latest => None,

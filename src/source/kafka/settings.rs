@@ -32,7 +32,7 @@ pub(super) fn client(config: &KafkaSource, queue_bytes: u64, partitions: usize) 
         .set("client.id", "skysluice")
         .set("bootstrap.servers", &config.brokers)
         .set("group.id", &config.group)
-        .set("enable.partition.eof", if config.until_end { "true" } else { "false" })
+        .set("enable.partition.eof", if config.until_end || config.backlog.is_some() { "true" } else { "false" })
         // `receive.message.max.bytes` follows `fetch.max.bytes` by itself.
         .set("fetch.max.bytes", response.to_string())
         .set("max.partition.fetch.bytes", fetch.to_string())
@@ -107,6 +107,8 @@ mod tests {
             expired: Expired::Continue,
             until_end: false,
             replay: None,
+            late: None,
+            backlog: None,
             properties: [("sasl.password", "hunter2"), ("enable.auto.commit", "true"), ("fetch.wait.max.ms", "7")]
                 .map(|(k, v)| (k.to_string(), v.to_string()))
                 .into(),

@@ -24,10 +24,10 @@ impl Kafka {
         }
     }
 
-    /// Where a finite run ends in a partition.
-    pub(super) fn ask_target(&self, origin: &TopicPartition) -> Result<i64, Fault> {
+    /// Where a finite run that begins at this offset ends in a partition.
+    pub(super) fn ask_target(&self, origin: &TopicPartition, begin: i64) -> Result<i64, Fault> {
         match &self.config.replay {
-            Some(replay) => self.ask_replay_end(origin, replay),
+            Some(replay) => self.ask_replay_end(origin, replay, begin),
             None => self.ask_end(origin),
         }
     }
@@ -69,8 +69,7 @@ impl Kafka {
         let failed =
             |e: String| Fault::environment(format!("the position where reading begins was not committed: {e}; joining again"));
         for (origin, offset) in begun {
-            list.add_partition_offset(&origin.topic, origin.partition, Offset::Offset(*offset))
-                .map_err(|e| failed(e.to_string()))?;
+            self.add_entry(&mut list, origin, *offset).map_err(|e| failed(e.to_string()))?;
         }
         if list.count() == 0 {
             return Ok(());

@@ -23,13 +23,13 @@ use crate::source::testing::{Nine, SINK, assert_contiguous, context, count, drai
 
 type Cluster = MockCluster<'static, DefaultProducerContext>;
 
-fn cluster(partitions: i32) -> Cluster {
+pub(super) fn cluster(partitions: i32) -> Cluster {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("t", partitions, 1).unwrap();
     cluster
 }
 
-fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
+pub(super) fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
     KafkaSource {
         brokers: brokers.into(),
         topics: vec!["t".into()],
@@ -38,6 +38,8 @@ fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
         expired: Expired::Continue,
         until_end: false,
         replay: None,
+        late: None,
+        backlog: None,
         properties: QUICK.iter().chain(properties).map(|(k, v)| ((*k).to_string(), (*v).to_string())).collect(),
     }
 }
@@ -46,7 +48,7 @@ fn config(brokers: &str, properties: &[(&str, &str)]) -> KafkaSource {
 const QUICK: [(&str, &str); 2] = [("session.timeout.ms", "4000"), ("heartbeat.interval.ms", "200")];
 
 /// A house where something is always in flight, so that batches are gathered until they are full or due.
-fn house(limits: BatchLimits) -> SourceContext {
+pub(super) fn house(limits: BatchLimits) -> SourceContext {
     let house = idle_house(limits);
     std::mem::forget(house.budget.try_take(1));
     house
@@ -56,11 +58,11 @@ fn idle_house(limits: BatchLimits) -> SourceContext {
     context(std::path::Path::new("unused"), limits)
 }
 
-fn batches_of(alerts: usize) -> BatchLimits {
+pub(super) fn batches_of(alerts: usize) -> BatchLimits {
     BatchLimits { alerts, ..BatchLimits::default() }
 }
 
-fn produce(brokers: &str, partition: i32, range: std::ops::Range<usize>) {
+pub(super) fn produce(brokers: &str, partition: i32, range: std::ops::Range<usize>) {
     let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     for i in range {
         let payload = format!("{partition}:{i}");
@@ -70,17 +72,17 @@ fn produce(brokers: &str, partition: i32, range: std::ops::Range<usize>) {
     producer.flush(Duration::from_secs(20)).unwrap();
 }
 
-fn payloads(batches: &[RawBatch]) -> Vec<String> {
+pub(super) fn payloads(batches: &[RawBatch]) -> Vec<String> {
     let text = |b: &RawBatch, m| String::from_utf8(b.payload(m).unwrap().to_vec()).unwrap();
     batches.iter().flat_map(|b| b.messages.iter().map(move |m| text(b, m))).collect()
 }
 
-fn expected(partition: i32, range: std::ops::Range<usize>) -> HashSet<String> {
+pub(super) fn expected(partition: i32, range: std::ops::Range<usize>) -> HashSet<String> {
     range.map(|i| format!("{partition}:{i}")).collect()
 }
 
 /// What the shell and one sink would do with a batch.
-fn settle(context: &SourceContext, batch: &RawBatch) {
+pub(super) fn settle(context: &SourceContext, batch: &RawBatch) {
     let alerts = batch.messages.len() as u64;
     context.ledger.begin(&batch.token, alerts);
     acknowledge(context, batch);
@@ -92,7 +94,7 @@ fn acknowledge(context: &SourceContext, batch: &RawBatch) {
     context.ledger.acknowledge(SINK, &batch.token, Handled { archived: alerts, ..Handled::default() });
 }
 
-fn until(what: &str, mut true_: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut true_: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !true_() {
         assert!(Instant::now() < end, "not within 30 s: {what}");
