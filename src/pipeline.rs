@@ -143,8 +143,10 @@ impl Pipeline {
     pub fn prepare(settings: &Settings, index: usize, stop: StopSignal, pool: Arc<ThreadPool>) -> Result<Self, PrepareError> {
         let config = settings.components[index].clone();
         let service = &settings.service;
-        state::take(&service.data)?;
+        state::check(&service.data)?;
         let chain = Arc::new(checked_chain(&config, &service.indexes())?);
+        // Where something is refused, nothing is left behind.
+        state::take(&service.data)?;
         let (memory, pool) = (late::memory(settings, index), late::threads(&config, pool)?);
         let supervision = Supervision {
             component: config.name.clone(),

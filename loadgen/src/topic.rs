@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::Headers;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
@@ -161,7 +162,8 @@ pub(crate) fn committed(consumer: &BaseConsumer, topic: &str, partitions: i32, b
     for partition in 0..partitions {
         list.add_partition(topic, partition);
     }
-    let found = consumer.committed_offsets(list, ANSWER).map_err(Error::kafka("ask for commits", brokers))?;
+    let found =
+        patiently(|| consumer.committed_offsets(list.clone(), ANSWER)).map_err(Error::kafka("ask for commits", brokers))?;
     let offsets = found.elements().into_iter().filter_map(|element| match element.offset() {
         Offset::Offset(offset) => u64::try_from(offset).ok(),
         _ => None,
@@ -169,20 +171,24 @@ pub(crate) fn committed(consumer: &BaseConsumer, topic: &str, partitions: i32, b
     Ok(offsets.sum())
 }
 
+/// Asks again for a minute: a machine that stands still for a moment is no reason to give a long run up.
+fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match ask() {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
+            answer => return answer,
+        }
+    }
+}
+
 /// First offsets of the partitions of a topic and those past their ends.
 pub(crate) fn ends(consumer: &BaseConsumer, brokers: &str, topic: &str) -> Result<Vec<(i64, i64)>, Error> {
     let Some(count) = partitions(consumer.client(), brokers, topic)? else {
         return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
     };
-    let end = Instant::now() + PATIENCE;
-    let ask = |partition| loop {
-        match consumer.fetch_watermarks(topic, partition, ANSWER) {
-            Ok(ends) => return Ok(ends),
-            // A machine that stands still for a moment is no reason to give a long run up.
-            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
-            Err(error) => return Err(Error::kafka(format!("find the ends of topic {topic}"), brokers)(error)),
-        }
-    };
+    let failed = |error| Error::kafka(format!("find the ends of topic {topic}"), brokers)(error);
+    let ask = |partition| patiently(|| consumer.fetch_watermarks(topic, partition, ANSWER)).map_err(failed);
     (0..count as i32).map(ask).collect()
 }
 

@@ -120,6 +120,8 @@ struct MemorySink {
     seen: Arc<Seen>,
     ledger: Ledger,
     hook: Hook<Decoded>,
+    /// How long each tick takes.
+    tick: Duration,
 }
 
 impl Sink for MemorySink {
@@ -136,6 +138,7 @@ impl Sink for MemorySink {
     }
 
     fn tick(&mut self, _: Instant) -> Result<(), Fault> {
+        std::thread::sleep(self.tick);
         Ok(())
     }
 
@@ -149,6 +152,7 @@ struct Rig {
     restarts: u32,
     transform: Hook<RawBatch>,
     sink: Hook<Decoded>,
+    tick: Duration,
     given: Arc<AtomicI64>,
     kept_alive: Arc<AtomicUsize>,
     held: Arc<AtomicBool>,
@@ -165,6 +169,7 @@ impl Rig {
             restarts: 5,
             transform: Arc::new(|_| Ok(())),
             sink: Arc::new(|_| Ok(())),
+            tick: Duration::ZERO,
             given: Arc::default(),
             kept_alive: Arc::default(),
             held: Arc::default(),
@@ -193,7 +198,8 @@ impl Rig {
             self.ledger.start_generation(generation.number, &[SINK]);
             let (shell, arbiter) = generation.place("archive")?;
             self.built.lock().unwrap().push("archive");
-            let sink = MemorySink { seen: self.seen.clone(), ledger: self.ledger.clone(), hook: self.sink.clone() };
+            let (seen, ledger, hook) = (self.seen.clone(), self.ledger.clone(), self.sink.clone());
+            let sink = MemorySink { seen, ledger, hook, tick: self.tick };
             let parts =
                 SinkParts { shell, sink: Box::new(sink), id: SINK, accounts: true, letters: self.seen.clone(), mailbox: 4 };
             let edge = Edge::new(SinkActor::start_in(&arbiter, parts));
@@ -290,6 +296,15 @@ fn order_is_kept_although_batches_take_different_times() {
     });
     assert_eq!(rig.run().end, End::Finished);
     assert!(rig.seen.order.lock().unwrap().is_sorted());
+    rig.assert_all_settled(0);
+}
+
+#[test]
+fn a_sink_whose_ticks_take_longer_than_they_are_apart_takes_batches_and_ends() {
+    let mut rig = Rig::new(200);
+    rig.tick = Duration::from_millis(35);
+    let outcome = rig.run();
+    assert_eq!((outcome.end, outcome.generations), (End::Finished, 1));
     rig.assert_all_settled(0);
 }
 

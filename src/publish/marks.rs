@@ -369,8 +369,10 @@ impl Marks {
         for keeper in self.keepers.values() {
             loop {
                 let left = end.saturating_duration_since(Instant::now());
+                let under_way = keeper.consumer().client().context().commits().under_way;
+                let wait = if under_way > 0 { left.min(Duration::from_millis(5)) } else { Duration::ZERO };
                 // It reads no topic, so that nothing but events comes.
-                let _ = keeper.consumer().poll(left.min(Duration::from_millis(5)));
+                let _ = keeper.consumer().poll(wait);
                 let mut commits = keeper.consumer().client().context().commits();
                 failed |= std::mem::take(&mut commits.failed);
                 if commits.under_way == 0 || left.is_zero() {

@@ -127,7 +127,8 @@ impl Kafka {
         }));
     }
 
-    /// Whether all brokers that were started answer within a minute.
+    /// Whether all brokers that were started answer within a while: one that was killed looks through its log first, and machines
+    /// stand still at times.
     fn ready(&mut self) -> bool {
         let expected = self.nodes.iter().filter(|n| n.process.is_some()).count();
         let consumer: BaseConsumer = self.client().set("log_level", "0").create().unwrap();
@@ -135,7 +136,7 @@ impl Kafka {
             let metadata = consumer.fetch_metadata(None, Duration::from_millis(500)).ok()?;
             (metadata.brokers().len() >= expected).then_some(true)
         };
-        poll(Duration::from_secs(60), || {
+        poll(Duration::from_secs(150), || {
             if self.nodes.iter_mut().any(|n| n.process.as_mut().is_some_and(|p| p.exited().is_some())) {
                 return Some(false);
             }
