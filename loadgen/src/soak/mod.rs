@@ -31,6 +31,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const STILL: Duration = Duration::from_secs(120);
 /// What is left out of slopes at the beginning, seconds: buffers fill, the first files are written.
 const WARMUP: f64 = 120.0;
+/// Slopes of less than this after the warm-up, seconds, say nothing.
+const SHORTEST: f64 = 600.0;
 const MIB: f64 = 1_048_576.0;
 
 /// Arguments of `soak`.
@@ -304,12 +306,15 @@ fn archive(folder: &Path) -> PathBuf {
 }
 
 impl Outcome {
-    /// Growth after the warm-up: memory, MB per hour; descriptors per hour; lag, alerts per hour.
-    fn slopes(&self) -> [f64; 3] {
+    /// Growth after the warm-up: memory, MB per hour; descriptors per hour; lag, alerts per hour. `None` of a short run.
+    fn slopes(&self) -> Option<[f64; 3]> {
         let last = self.gone.last().map_or(0.0, |gone| gone.to);
+        if last < WARMUP + SHORTEST {
+            return None;
+        }
         let steady = self.samples.between(WARMUP, last);
         let hourly = |value: fn(&Sample) -> f64| 3600.0 * slope(steady.iter().map(|sample| (sample.time, value(sample))));
-        [hourly(|s| s.anonymous as f64 / 1e6), hourly(|s| s.descriptors as f64), hourly(|s| s.lag() as f64)]
+        Some([hourly(|s| s.anonymous as f64 / 1e6), hourly(|s| s.descriptors as f64), hourly(|s| s.lag() as f64)])
     }
 
     /// Memory at its largest, bytes.
@@ -339,7 +344,8 @@ impl Outcome {
     }
 
     fn line(&self, args: &SoakArgs) -> Value {
-        let [memory, descriptors, lag] = self.slopes();
+        let slopes = self.slopes();
+        let slope = |which: usize| slopes.map(|slopes| slopes[which]);
         let component = self.run.report.components.first().cloned().unwrap_or_default();
         let minutes: Vec<Value> = self
             .samples
@@ -369,9 +375,9 @@ impl Outcome {
             "drained_s": self.drained,
             "cpu_us_per_alert": self.cpu(),
             "anonymous_bytes_at_most": self.peak(),
-            "slope_memory_mb_per_h": memory,
-            "slope_descriptors_per_h": descriptors,
-            "slope_lag_alerts_per_h": lag,
+            "slope_memory_mb_per_h": slope(0),
+            "slope_descriptors_per_h": slope(1),
+            "slope_lag_alerts_per_h": slope(2),
             "generations": self.run.report.generations,
             "latency_ms": component.rest.get("latency_ms"),
             "minutes": minutes,
@@ -404,13 +410,14 @@ impl Outcome {
                 }
             );
         }
-        let [memory, descriptors, lag] = self.slopes();
+        let slopes = self.slopes().map_or_else(String::new, |[memory, descriptors, lag]| {
+            format!("; per hour after {WARMUP:.0} s: memory {memory:+.2} MB, descriptors {descriptors:+.2}, lag {lag:+.0} alerts")
+        });
         let component = self.run.report.components.first().cloned().unwrap_or_default();
         let Fate { lost, duplicated, .. } = self.fate;
         text += &format!(
             "{} sent, {} archived, lost {lost}, duplicated {duplicated}; {} generations; all durable {:.1} s after the last\n\
-             {:.0} us of CPU an alert; memory {:.0} MiB at most without mapped files; per hour after {WARMUP:.0} s: memory {memory:+.2} \
-             MB, descriptors {descriptors:+.2}, lag {lag:+.0} alerts\n\
+             {:.0} us of CPU an alert; memory {:.0} MiB at most without mapped files{slopes}\n\
              latency from the broker's time, ms: {}{}\n",
             self.sent,
             component.archived,
