@@ -58,12 +58,7 @@ fn the_network_is_cut(name: &str, transactions: bool) {
     let (report, _) = run.finish(Duration::from_secs(60));
     let ends = kafka.ends(&input);
     oracle::exactly_once(&python, &scratch, &config::archive(folder, name), &[(&input, ends.clone())], &[]);
-    let again = if transactions {
-        assert_eq!(oracle::at_least_once_committed(&kafka, &output, &ends), 0, "readers of what is committed see some twice");
-        0
-    } else {
-        oracle::at_least_once(&kafka, &output, &ends, &[])
-    };
+    let again = oracle::came_again(&kafka, &output, &ends, transactions);
     assert_eq!(report.component(name).dead, 0, "a cut is no reason for dead letters");
     let _ = writeln!(
         std::io::stderr(),

@@ -82,6 +82,22 @@ pub(crate) enum Framing {
 }
 
 impl PacketArgs {
+    /// Made-up alerts of a survey, all distinct and whole, in its own framing.
+    pub(crate) fn made(kind: Survey, history: History) -> Self {
+        Self {
+            from: None,
+            kind,
+            schema: None,
+            history,
+            seed: 0,
+            objects: 0,
+            broken: None,
+            unique_ids: false,
+            framing: None,
+            schema_id: None,
+        }
+    }
+
     /// The schema of made-up packets.
     pub(crate) fn schema(&self) -> Result<PacketSchema, Error> {
         let survey = match self.kind {
@@ -281,18 +297,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn args(from: Option<PathBuf>) -> PacketArgs {
-        PacketArgs {
-            from,
-            kind: Survey::Ztf,
-            schema: None,
-            history: History::Full,
-            seed: 0,
-            objects: 0,
-            broken: None,
-            unique_ids: false,
-            framing: None,
-            schema_id: None,
-        }
+        PacketArgs { from, ..PacketArgs::made(Survey::Ztf, History::Full) }
     }
 
     fn make(args: &PacketArgs, index: u64) -> (Vec<u8>, String) {

@@ -80,7 +80,7 @@ pub(crate) fn create_keeping(brokers: &str, topic: &str, partitions: u32, keep: 
     // The controller has answered; the brokers that clients ask may be a moment behind.
     let start = Instant::now();
     while !ends(&consumer, brokers, topic).is_ok_and(|ends| ends.len() == wanted) {
-        if start.elapsed() > ANSWER {
+        if start.elapsed() > PATIENCE {
             return Err(Error::NoTopic { topic: topic.to_owned(), brokers: brokers.to_owned() });
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -96,8 +96,18 @@ pub fn at_least_once(kafka: &Kafka, output: &str, ends: &[(i64, i64)], dead: &[(
 }
 
 /// As [`at_least_once`], as those read it who take what is committed only.
-pub fn at_least_once_committed(kafka: &Kafka, output: &str, ends: &[(i64, i64)]) -> usize {
+fn at_least_once_committed(kafka: &Kafka, output: &str, ends: &[(i64, i64)]) -> usize {
     complete(&read_origins(kafka, output, true), output, ends, &[])
+}
+
+/// How many came again, as the readers see it that an output is made for; none may in transactions.
+pub fn came_again(kafka: &Kafka, output: &str, ends: &[(i64, i64)], transactions: bool) -> usize {
+    if transactions {
+        assert_eq!(at_least_once_committed(kafka, output, ends), 0, "readers of what is committed see some twice");
+        0
+    } else {
+        at_least_once(kafka, output, ends, &[])
+    }
 }
 
 fn complete(found: &BTreeMap<(i32, i64), usize>, output: &str, ends: &[(i64, i64)], dead: &[(i32, i64)]) -> usize {

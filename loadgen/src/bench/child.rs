@@ -141,6 +141,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Its memory at the last look.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        self.memory.last().map(|(_, memory)| *memory)
+    }
+
     /// Looks at its memory, and whether it has ended.
     pub(crate) fn look(&mut self) -> Result<Option<ExitStatus>, Error> {
         // Nothing to be seen once the process has ended.

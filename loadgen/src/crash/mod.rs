@@ -135,18 +135,8 @@ impl<'a> Loop<'a> {
         let name = format!("crash-{time}-{}-{number}", std::process::id());
         let folder = folder.join(&name);
         std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        let packets = PacketArgs {
-            from: None,
-            kind: args.kind,
-            schema: None,
-            history: History::None,
-            seed: args.seed,
-            objects: OBJECTS,
-            broken: Some(BROKEN),
-            unique_ids: false,
-            framing: None,
-            schema_id: None,
-        };
+        let packets =
+            PacketArgs { seed: args.seed, objects: OBJECTS, broken: Some(BROKEN), ..PacketArgs::made(args.kind, History::None) };
         let output = format!("{name}-out");
         for topic in [&name, &output] {
             topic::create(&args.brokers, topic, args.partitions.get())?;

@@ -146,18 +146,7 @@ impl<'a> Soak<'a> {
         let name = format!("soak-{time}-{}", std::process::id());
         let folder = folder.join(&name);
         std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        let packets = PacketArgs {
-            from: None,
-            kind: args.kind,
-            schema: None,
-            history: args.history,
-            seed: 0,
-            objects: 0,
-            broken: None,
-            unique_ids: false,
-            framing: None,
-            schema_id: None,
-        };
+        let packets = PacketArgs::made(args.kind, args.history);
         let output = format!("{name}-out");
         for topic in [&name, &output] {
             topic::create_keeping(&args.brokers, topic, args.partitions.get(), args.keep.map(|mib| mib << 20))?;
@@ -262,12 +251,11 @@ impl<'a> Soak<'a> {
         let (brokers, topic) = (&self.args.brokers, &self.filling.topic);
         let done = topic::committed(&self.consumer, topic, self.args.partitions.get() as i32, brokers)?;
         let sent = topic::ends(&self.consumer, brokers, topic)?.iter().map(|(_, high)| u64::try_from(*high).unwrap_or(0)).sum();
-        let memory = machine::memory(running.id());
         Ok(Sample {
             time: start.elapsed().as_secs_f64(),
             sent,
             done,
-            anonymous: memory.map_or(0, |memory| memory.anonymous),
+            anonymous: running.memory().map_or(0, |memory| memory.anonymous),
             descriptors: machine::descriptors(running.id()).unwrap_or(0),
         })
     }
