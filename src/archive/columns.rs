@@ -18,8 +18,10 @@ use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 
 use super::context::{ArchiveContext, Editions};
 use super::footer::key;
-use super::meaning;
+use super::history::History;
+use super::points::Points;
 use super::writer::{Means, guarded};
+use super::{meaning, page};
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::{AlertSchema, Kept};
 use crate::config::{CutoutCodec, FieldPath};
@@ -187,8 +189,8 @@ fn own_fields() -> Fields {
     ])
 }
 
-/// Dictionaries for text and small integers, zstd for all but bytes and what steps add (performance.md: cut-outs are compressed
-/// already or cost more than they gain, dictionaries of floats triple the cost). Statistics of pages for what the candidate view
+/// Dictionaries for text and small integers, zstd for all but bytes, what steps add and the numbers of histories, for which it is tried
+/// first (cut-outs are compressed already or cost more than they gain, dictionaries of floats triple the cost). Statistics of pages for what the candidate view
 /// is made of and for our own fields, of chunks for other columns without repetition, none inside lists, where no reader uses
 /// them. A Bloom filter for the id of the object.
 fn properties(
@@ -198,7 +200,7 @@ fn properties(
     context: &ArchiveContext,
     cutouts: CutoutCodec,
 ) -> Result<WriterProperties, Fault> {
-    let zstd = Compression::ZSTD(ZstdLevel::try_new(1).map_err(defect)?);
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(page::LEVEL).map_err(defect)?);
     let of_bytes = match cutouts {
         CutoutCodec::None => Compression::UNCOMPRESSED,
         CutoutCodec::Lz4 => Compression::LZ4_RAW,
@@ -232,6 +234,10 @@ fn properties(
         // What steps have added holds the same few values over and over, or none, or numbers that do not compress: dictionaries and
         // run lengths are all that it needs, and setting up a codec for each column would cost more than everything else about it.
         if added(&path) {
+            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+        }
+        // These are laid out with a codec of their own choice. Without dictionaries: runs compress as well in less time.
+        if Points::suit(column) && file.field_with_name(&path.parts()[0]).is_ok_and(History::suits) {
             properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
         }
         match content {

@@ -19,7 +19,7 @@ use arrow_select::interleave::interleave;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
@@ -27,6 +27,8 @@ use rayon::ThreadPool;
 
 use super::columns::{HEALPIX, OWN};
 use super::history::History;
+use super::page::general;
+use super::points::Points;
 use super::stamps::Stamps;
 use crate::alert::Permit;
 use crate::durable::Staged;
@@ -50,6 +52,7 @@ pub(super) struct Group {
 pub(super) enum Chunk {
     Encoded(ArrowColumnChunk),
     Stamps(Stamps, ColumnCloseResult),
+    Points(Points, ColumnCloseResult),
 }
 
 /// How the columns of a file are laid out in Parquet.
@@ -85,12 +88,12 @@ impl Group {
         for (index, field) in plan.schema.fields().iter().enumerate() {
             let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(index).as_ref()).collect();
             let mut leaves = leaves.by_ref().take(leaf_count(field.data_type()));
-            if let Some(history) = History::of(field, &arrays, &order) {
+            if let Some(history) = History::of(field, &arrays, &order)? {
                 let history = Arc::new(history);
-                work.extend(leaves.enumerate().map(|(number, (leaf, (_, writer)))| Work {
+                work.extend(leaves.enumerate().map(|(number, (leaf, first))| Work {
                     leaf,
                     weight: history.values(),
-                    task: Task::History(history.clone(), number, Box::new(writer)),
+                    task: Task::History(history.clone(), number, Box::new(first)),
                 }));
             } else if let Some((leaf, first)) = leaves.next() {
                 let weight = arrays.iter().map(|array| weight(*array)).sum();
@@ -106,7 +109,7 @@ impl Group {
                 let (done, order) = (done.clone(), &order);
                 scope.spawn_fifo(move |_| {
                     let chunks = match work.task {
-                        Task::History(history, number, writer) => history.encode(number, *writer).map(|chunk| vec![chunk]),
+                        Task::History(history, number, leaf) => history.encode(number, leaf.0, leaf.1).map(|chunk| vec![chunk]),
                         Task::Column(column) => column.encode(plan, order),
                     };
                     // The other end is there until all are done.
@@ -149,7 +152,7 @@ struct Work<'a> {
 
 enum Task<'a> {
     /// One of the columns of a history, by its number.
-    History(Arc<History<'a>>, usize, Box<ArrowColumnWriter>),
+    History(Arc<History<'a>>, usize, Box<Leaf<'a>>),
     Column(Column<'a>),
 }
 
@@ -225,10 +228,6 @@ fn gather(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> std::result::Result
     }
 }
 
-fn general(what: &str) -> ParquetError {
-    ParquetError::General(what.to_owned())
-}
-
 /// Values of an array, those of its lists and fields counted one by one.
 fn weight(array: &dyn Array) -> usize {
     match array.data_type() {
@@ -248,6 +247,7 @@ impl Chunk {
         match self {
             Chunk::Encoded(chunk) => chunk.append_to_row_group(group),
             Chunk::Stamps(stamps, close) => group.append_column(&stamps, close),
+            Chunk::Points(points, close) => group.append_column(&points, close),
         }
     }
 }

@@ -19,8 +19,11 @@ use arrow_data::transform::MutableArrayData;
 use arrow_schema::{DataType, Field, FieldRef, Fields};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::errors::Result;
+use parquet::schema::types::ColumnDescPtr;
 
 use super::group::Chunk;
+use super::page::general;
+use super::points::{Lists, Points};
 
 /// A column of lists, with all of the batches.
 pub(super) struct History<'a> {
@@ -31,24 +34,33 @@ pub(super) struct History<'a> {
     starts: Vec<Vec<usize>>,
     offsets: OffsetBuffer<i32>,
     nulls: Option<NullBuffer>,
+    pages: Lists,
+}
+
+/// The values of a column of lists of plain values, or of lists of records of such.
+fn item(field: &Field) -> Option<&FieldRef> {
+    let flat = |data_type: &DataType| !data_type.is_nested() && !matches!(data_type, DataType::Dictionary(..));
+    let DataType::List(item) = field.data_type() else { return None };
+    let all = match item.data_type() {
+        DataType::Struct(fields) => fields.iter().all(|field| flat(field.data_type())),
+        other => flat(other),
+    };
+    all.then_some(item)
 }
 
 impl<'a> History<'a> {
     /// The column `field` of all batches with its rows in this `order` (batch and row of it); `None` where it is not made of lists
     /// of plain values, or of lists of records of such.
-    pub fn of(field: &'a Field, arrays: &[&'a dyn Array], order: &[(usize, usize)]) -> Option<History<'a>> {
-        let DataType::List(item) = field.data_type() else { return None };
-        let flat = |data_type: &DataType| !data_type.is_nested() && !matches!(data_type, DataType::Dictionary(..));
-        let lists: Vec<&ListArray> = arrays.iter().map(|array| array.as_list_opt::<i32>()).collect::<Option<_>>()?;
-        match item.data_type() {
-            DataType::Struct(fields) => {
-                let whole = lists.iter().all(|list| list.values().null_count() == 0);
-                if !whole || !fields.iter().all(|field| flat(field.data_type())) {
-                    return None;
-                }
-            }
-            other if flat(other) => {}
-            _ => return None,
+    ///
+    /// # Errors
+    /// When it has more values than a column chunk can.
+    pub fn of(field: &'a Field, arrays: &[&'a dyn Array], order: &[(usize, usize)]) -> Result<Option<History<'a>>> {
+        let Some(item) = item(field) else { return Ok(None) };
+        let Some(lists) = arrays.iter().map(|array| array.as_list_opt::<i32>()).collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        if item.data_type().is_nested() && lists.iter().any(|list| list.values().null_count() > 0) {
+            return Ok(None);
         }
         let mut starts: Vec<Vec<usize>> = lists.iter().map(|list| vec![0; list.len()]).collect();
         let mut end = 0;
@@ -57,11 +69,18 @@ impl<'a> History<'a> {
         for (batch, row) in order {
             starts[*batch][*row] = end;
             end += lists[*batch].value_length(*row) as usize;
-            offsets.push(i32::try_from(end).ok()?);
+            offsets.push(i32::try_from(end).map_err(general)?);
         }
         let nulls = lists.iter().any(|list| list.null_count() > 0);
         let nulls = nulls.then(|| order.iter().map(|(batch, row)| lists[*batch].is_valid(*row)).collect());
-        Some(History { field, item, lists, starts, offsets: OffsetBuffer::new(offsets.into()), nulls })
+        let offsets = OffsetBuffer::new(offsets.into());
+        let pages = Lists::new(&offsets, nulls.as_ref(), field.is_nullable())?;
+        Ok(Some(History { field, item, lists, starts, offsets, nulls, pages }))
+    }
+
+    /// Whether a column is taken for one by its type.
+    pub fn suits(field: &Field) -> bool {
+        item(field).is_some()
     }
 
     /// Values of one of its columns.
@@ -73,13 +92,17 @@ impl<'a> History<'a> {
     ///
     /// # Errors
     /// When it is not of its type.
-    pub fn encode(&self, number: usize, mut writer: ArrowColumnWriter) -> Result<Chunk> {
+    pub fn encode(&self, number: usize, leaf: &ColumnDescPtr, mut writer: ArrowColumnWriter) -> Result<Chunk> {
         let column = |list: &'a ListArray| match list.values().as_struct_opt() {
             Some(records) => records.column(number).as_ref(),
             None => list.values().as_ref(),
         };
         let columns: Vec<&dyn Array> = self.lists.iter().map(|list| column(list)).collect();
         let values = self.moved(&columns)?;
+        if Points::suit(leaf) && Points::lie_plain(values.data_type()) {
+            let (points, close) = Points::lay_out(leaf, &self.pages, &values)?;
+            return Ok(Chunk::Points(points, close));
+        }
         let (item, values): (FieldRef, ArrayRef) = match self.item.data_type() {
             DataType::Struct(fields) => {
                 let fields = Fields::from(vec![fields[number].clone()]);
@@ -204,7 +227,7 @@ mod tests {
             order.sort_by_key(|(b, row)| (*b as u64 * 31 + *row as u64).wrapping_add(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let arrays: Vec<&dyn Array> = lists.iter().map(|list| list as &dyn Array).collect();
             let field = Field::new("history", lists[0].data_type().clone(), true);
-            let history = History::of(&field, &arrays, &order).unwrap();
+            let history = History::of(&field, &arrays, &order).unwrap().unwrap();
             if order.is_empty() {
                 return Ok(());
             }

@@ -2,13 +2,13 @@
 //! our own, and of the values where they already lie, which are copied once, into the file.
 //!
 //! A general encoder copies each value into a page, the page into a chunk and the chunk into the file; cut-outs are half of
-//! a packet, and that was a quarter of the time of a whole run. Layout of a page: Apache Parquet format 2.11, "Data Pages"
-//! (version 1), "Plain encoding (PLAIN)", "RLE/Bit-packing hybrid".
+//! a packet, and that was a quarter of the time of a whole run. Layout of values: Apache Parquet format 2.11, "Plain encoding
+//! (PLAIN)".
 //!
 //! May depend on: arrow arrays, parquet. **Invariant:** the pieces of a chunk, read in order, are exactly as long as its
 //! metadata says.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,18 +18,13 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use parquet::basic::{CompressionCodec, Encoding};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::{ParquetError, Result};
+use parquet::errors::Result;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder};
 use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
-/// Bytes at which a page ends.
-const PAGE: usize = 1 << 20;
-/// What a page header is told that its page is; only the length of it matters.
-static STAND_IN: [u8; 2 * PAGE] = [0; 2 * PAGE];
+use super::page::{PAGE, append_levels, general, header};
 
 /// A column of bytes without repetition, laid out as a chunk.
 pub(super) struct Stamps {
@@ -111,10 +106,12 @@ struct Size {
 impl Chunk {
     /// One page of rows; `bytes` is what its values take with their lengths.
     fn page(&mut self, rows: Range<usize>, levels: &[u8], most: u8, bytes: usize) -> Result<Size> {
-        let runs = if most == 0 { Vec::new() } else { runs(&levels[rows.clone()]) };
-        let head = header(rows.len(), runs.len() + bytes)?;
+        let mut stored = Vec::new();
+        append_levels(&levels[rows.clone()], most, &mut stored)?;
+        let whole = stored.len() + bytes;
+        let head = header(rows.len(), whole, whole)?;
         self.own.extend_from_slice(&head);
-        self.own.extend_from_slice(&runs);
+        self.own.extend_from_slice(&stored);
         let mut payload = 0;
         for row in rows.filter(|row| levels[*row] == most) {
             let length = self.values.value(row).len();
@@ -123,7 +120,7 @@ impl Chunk {
             payload += length as i64;
         }
         self.pieces.push(Piece { own_end: self.own.len(), row: None });
-        Ok(Size { length: (head.len() + runs.len() + bytes) as i64, payload })
+        Ok(Size { length: (head.len() + whole) as i64, payload })
     }
 }
 
@@ -149,64 +146,6 @@ fn leaf(column: &ColumnDescPtr, field: &Field, array: &ArrayRef) -> Result<(Bina
         array = array.as_struct_opt().and_then(|s| s.column_by_name(name)).ok_or_else(missing)?.clone();
     }
     Ok((array.as_binary_view_opt().ok_or_else(missing)?.clone(), levels))
-}
-
-/// The header of a data page with so many rows and bytes.
-fn header(rows: usize, bytes: usize) -> Result<Vec<u8>> {
-    let body = if bytes <= STAND_IN.len() { Bytes::from_static(&STAND_IN[..bytes]) } else { Bytes::from(vec![0; bytes]) };
-    let page = Page::DataPage {
-        buf: body,
-        num_values: u32::try_from(rows).map_err(general)?,
-        encoding: Encoding::PLAIN,
-        def_level_encoding: Encoding::RLE,
-        rep_level_encoding: Encoding::RLE,
-        statistics: None,
-    };
-    let mut sink = TrackedWrite::new(Head(Vec::with_capacity(Head::MOST)));
-    let written = SerializedPageWriter::new(&mut sink).write_page(CompressedPage::new(page, bytes))?.bytes_written;
-    sink.flush()?;
-    let head = &sink.inner().0;
-    let length = usize::try_from(written).map_err(general)? - bytes;
-    head.get(..length).map(<[u8]>::to_vec).ok_or_else(|| general("a page header is longer than any known"))
-}
-
-/// Keeps the first bytes of what is written, for the rest is the stand-in.
-struct Head(Vec<u8>);
-
-impl Head {
-    const MOST: usize = 256;
-}
-
-impl Write for Head {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = Self::MOST - self.0.len();
-        self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Levels as runs, with their length before them.
-fn runs(levels: &[u8]) -> Vec<u8> {
-    let mut out = vec![0; 4];
-    for run in levels.chunk_by(|a, b| a == b) {
-        let mut head = run.len() << 1;
-        while head >= 0x80 {
-            out.push(head as u8 | 0x80);
-            head >>= 7;
-        }
-        out.extend([head as u8, run[0]]);
-    }
-    let length = out.len() as u32 - 4;
-    out[..4].copy_from_slice(&length.to_le_bytes());
-    out
-}
-
-fn general(error: impl ToString) -> ParquetError {
-    ParquetError::General(error.to_string())
 }
 
 impl Length for Stamps {

@@ -1,6 +1,6 @@
-//! Row groups: stamps as pages of our own, order by place, filters, what is held while rows wait.
+//! Row groups: stamps and histories as pages of our own, order by place, filters, what is held while rows wait.
 
-use arrow_array::BooleanArray;
+use arrow_array::{BooleanArray, Float32Array, TimestampMicrosecondArray};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -73,6 +73,78 @@ fn stamps_come_back_whatever_their_length_and_wherever_they_are_null() {
         let values: Vec<String> = chosen.iter().flat_map(|b| shown(&b["one"])).collect();
         let expected = arrow_select::filter::filter(&alerts["one"], &BooleanArray::from(keep)).unwrap();
         assert_eq!(values, shown(&expected), "{rows} rows");
+    }
+}
+
+/// Histories of up to `most` points: numbers that compress and such that do not, a time, a text, and lists of bare numbers. With `nulls`,
+/// rows without a list and points without numbers, and with `holes` points that are missing as a whole.
+fn histories(rows: usize, most: u64, nulls: bool, holes: bool) -> RecordBatch {
+    let mut noise = Noise(rows as u64 + most);
+    let lengths: Vec<usize> = (0..rows).map(|_| (noise.next() % (most + 1)) as usize).collect();
+    let points: usize = lengths.iter().sum();
+    let mut there = |nulls: bool| (0..points).map(|_| !nulls || !noise.next().is_multiple_of(3)).collect::<Vec<bool>>();
+    let [a, b, c, d] = [there(nulls), there(nulls), there(nulls), there(holes)];
+    let one = |at: usize| (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new((0..points).map(|at| a[at].then(|| f64::from_bits(one(at)))).collect::<Float64Array>()),
+        Arc::new((0..points).map(|at| b[at].then_some((at / 100) as f32)).collect::<Float32Array>()),
+        Arc::new((0..points).map(|at| c[at].then(|| one(at) as i64)).collect::<TimestampMicrosecondArray>()),
+        Arc::new((0..points).map(|at| b[at].then_some(at as i32 / 3)).collect::<Int32Array>()),
+        Arc::new((0..points).map(|at| Some(format!("{}", at % 7))).collect::<StringViewArray>()),
+    ];
+    let field = |name: &str, array: &ArrayRef, nullable| Field::new(name, array.data_type().clone(), nullable);
+    let names = ["noise", "steps", "time", "number", "filter"];
+    let fields: Fields = names.iter().zip(&columns).map(|(name, array)| field(name, array, nulls)).collect();
+    let numbers = columns[0].clone();
+    let records = Arc::new(StructArray::new(fields, columns, holes.then(|| NullBuffer::from(d)))) as ArrayRef;
+    let lists = |values: ArrayRef, nullable: bool| {
+        let item = Arc::new(field("item", &values, nullable));
+        // What is null has no points, as the decoder makes it.
+        let valid = nulls.then(|| lengths.iter().enumerate().map(|(row, length)| *length > 0 || row % 2 == 0).collect());
+        Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths.iter().copied()), values, valid)) as ArrayRef
+    };
+    let columns = [("history", lists(records, nulls || holes), nulls), ("numbers", lists(numbers, nulls), nulls)];
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+#[test]
+fn histories_come_back_whatever_their_length_and_wherever_they_are_null() {
+    let cases = [(1, 0, false, false), (3, 4, true, false), (300, 40, true, false), (300, 40, false, true), (150, 1, true, true)];
+    for (rows, most, nulls, holes) in
+        cases.into_iter().chain([(9000, 60, true, false), (9000, 60, false, false), (3, 400_000, true, false)])
+    {
+        let alerts = histories(rows, most, nulls, holes);
+        let case = format!("{rows} rows of {most} points, {nulls}, {holes}");
+        let mut house = House::new();
+        house.accept(&batch(0, 0..rows as i64, vec![part_of(1, alerts.clone(), self::rows(0..rows as i64))]));
+        house.seal();
+        let path = &house.files()[0].path;
+        let found = arrow_select::concat::concat_batches(&read(path)[0].schema(), &read(path)).unwrap();
+        for name in ["history", "numbers"] {
+            assert_eq!(shown(&found[name]), shown(&alerts[name]), "{case}: {name}");
+        }
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(fs::File::open(path).unwrap(), options).unwrap();
+        let group = reader.metadata().row_group(0).clone();
+        let pages = reader.metadata().page_index_for_row_group(0).page_locations(0).unwrap().len();
+        assert_eq!(pages > 1, rows * most as usize > 500_000, "{case}: {pages} pages");
+        if rows > 100 && most > 1 && !holes {
+            let codec = |path: &str| group.columns().iter().find(|c| c.column_path().string() == path).unwrap().compression();
+            assert_eq!(codec("history.list.item.noise"), Compression::UNCOMPRESSED, "{case}");
+            assert!(matches!(codec("history.list.item.steps"), Compression::ZSTD(_)), "{case}");
+        }
+        // Every other run of rows by the page index alone, which skips pages.
+        let mut keep: Vec<bool> = (0..rows).map(|row| row / 370 % 2 == 1).collect();
+        keep[rows - 1] = true;
+        let selectors = keep.chunk_by(|a, b| a == b).map(|run| match run[0] {
+            true => RowSelector::select(run.len()),
+            false => RowSelector::skip(run.len()),
+        });
+        let reader = reader.with_row_selection(RowSelection::from(selectors.collect::<Vec<_>>())).build().unwrap();
+        let chosen: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+        let values: Vec<String> = chosen.iter().flat_map(|b| shown(&b["history"])).collect();
+        let expected = arrow_select::filter::filter(&alerts["history"], &BooleanArray::from(keep)).unwrap();
+        assert_eq!(values, shown(&expected), "{case}");
     }
 }
 
