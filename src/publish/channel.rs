@@ -1,14 +1,18 @@
 //! A Kafka producer as this module uses it: settings, delivery reports set aside until they are asked for, and one word in the
 //! log per change of state.
 //!
+//! Purging never waits for the client library's threads of brokers: that of a broker that goes away need not answer.
+//!
 //! **Invariant:** nothing happens inside a callback of the client library but taking notes. Values of properties, which may be
 //! secrets, are never in an error or in the log.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
+use crossbeam_channel::Receiver;
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -16,6 +20,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig};
 
+use super::closing::Closing;
 use crate::alert::Fault;
 
 /// Our settings, which properties of the configuration win over. `message.timeout.ms` 0: the client library tries for as long
@@ -191,9 +196,12 @@ impl<T: Send + Sync> ProducerContext for Notes<T> {
     }
 }
 
+/// Offsets, and the group that they are commits of.
+pub(super) type GroupOffsets = (TopicPartitionList, ConsumerGroupMetadata);
+
 /// A producer and what came back from it.
 pub(super) struct Channel<T: Send + Sync + 'static> {
-    producer: BaseProducer<Notes<T>>,
+    producer: Arc<Closing<BaseProducer<Notes<T>>>>,
 }
 
 /// A record with what is to come back with its delivery report.
@@ -218,7 +226,7 @@ impl<T: Send + Sync + 'static> Channel<T> {
             )),
             other => Fault::environment(format!("no Kafka client for {}: {other}", cluster.brokers)),
         })?;
-        Ok(Self { producer })
+        Ok(Self { producer: Arc::new(Closing::new(producer)) })
     }
 
     /// Hands a message over. On failure its item comes back with the reason.
@@ -278,7 +286,7 @@ impl<T: Send + Sync + 'static> Channel<T> {
 
     /// Calls back all that is on its way; false when some did not come back in time.
     pub(super) fn call_back(&self, limit: Duration) -> bool {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.purge(PurgeConfig::default().queue().inflight().non_blocking());
         let end = Instant::now() + limit;
         while self.in_flight() > 0 && Instant::now() < end {
             self.poll(Duration::from_millis(10));
@@ -288,7 +296,7 @@ impl<T: Send + Sync + 'static> Channel<T> {
 
     /// Calls back what has not been sent to a broker yet.
     pub(super) fn call_back_unsent(&self) {
-        self.producer.purge(PurgeConfig::default().queue());
+        self.producer.purge(PurgeConfig::default().queue().non_blocking());
     }
 
     /// Makes the producer the only one of its transactional id: what an earlier one has left open is given up.
@@ -300,14 +308,20 @@ impl<T: Send + Sync + 'static> Channel<T> {
         self.producer.begin_transaction()
     }
 
-    /// Commits of a group that become true with the transaction.
-    pub(super) fn send_offsets(
-        &self,
-        offsets: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
-        limit: Duration,
-    ) -> KafkaResult<()> {
-        self.producer.send_offsets_to_transaction(offsets, group, limit)
+    /// Adds commits of a group that become true with the transaction. The call is made beside, as it may never come back: it keeps no
+    /// limit of time, and its search for the coordinator of the group goes on only when a connection to some broker comes or goes
+    /// (librdkafka 2.12.1, `rd_kafka_coord_req_fsm`).
+    ///
+    /// # Errors
+    /// When there is no thread for it.
+    pub(super) fn send_offsets(&self, commits: Arc<GroupOffsets>, limit: Duration) -> io::Result<Receiver<KafkaResult<()>>> {
+        let (answer, answers) = crossbeam_channel::bounded(1);
+        let producer = self.producer.clone();
+        thread::Builder::new().name("kafka-marking".into()).spawn(move || {
+            // Nobody may wait for it any more.
+            let _ = answer.send(producer.send_offsets_to_transaction(&commits.0, &commits.1, limit));
+        })?;
+        Ok(answers)
     }
 
     /// Nothing may be on its way.
@@ -322,5 +336,12 @@ impl<T: Send + Sync + 'static> Channel<T> {
 
     fn notes(&self) -> &Notes<T> {
         self.producer.context()
+    }
+}
+
+/// What has not been sent yet is not sent while the client is being closed.
+impl<T: Send + Sync + 'static> Drop for Channel<T> {
+    fn drop(&mut self) {
+        self.call_back_unsent();
     }
 }

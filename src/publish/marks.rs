@@ -15,15 +15,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::channel::Cluster;
+use super::channel::{Cluster, GroupOffsets};
+use super::closing::Closing;
 use crate::alert::{Fault, Ranges, RowOrigin, Span, TopicPartition};
 
 /// How long one question may take, and how long after one without an answer the next is asked.
@@ -89,23 +89,7 @@ impl Mark {
 }
 
 /// The consumer in whose name the marks of a topic of the source are committed. It reads nothing.
-struct Keeper(Option<BaseConsumer<Heard>>);
-
-impl Keeper {
-    fn consumer(&self) -> &BaseConsumer<Heard> {
-        self.0.as_ref().expect("taken in drop only")
-    }
-}
-
-/// Closing waits for commits under way, for a minute where no broker answers; nobody else is to wait for that.
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        let consumer = self.0.take();
-        if let Err(error) = thread::Builder::new().name("marks-closing".into()).spawn(move || drop(consumer)) {
-            tracing::warn!(%error, "a client of marks is closed in the foreground: no thread for it");
-        }
-    }
-}
+type Keeper = Closing<BaseConsumer<Heard>>;
 
 /// What the client library says of commits.
 #[derive(Default)]
@@ -245,7 +229,7 @@ impl Marks {
         self.outputs.iter().for_each(|output| {
             question.add_partition(&output.topic, origin.partition);
         });
-        let answer = self.keeper_of(group, &origin.topic)?.consumer().committed_offsets(question, ASK);
+        let answer = self.keeper_of(group, &origin.topic)?.committed_offsets(question, ASK);
         let marks = |found| self.outputs.iter().map(|output| mark(&found, &output.topic, origin)).collect::<KafkaResult<_>>();
         match answer.and_then(marks) {
             Ok(found) => Ok(Some(found)),
@@ -263,7 +247,7 @@ impl Marks {
                 continue;
             }
             let topic = self.outputs[at].topic.clone();
-            let Ok(metadata) = self.keeper(&origin.topic)?.consumer().fetch_metadata(Some(&topic), ASK) else { return Ok(false) };
+            let Ok(metadata) = self.keeper(&origin.topic)?.fetch_metadata(Some(&topic), ASK) else { return Ok(false) };
             let partitions = metadata.topics().iter().find(|t| t.name() == &*topic).map_or(0, |t| t.partitions().len());
             self.outputs[at].partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
             if self.outputs[at].partitions <= origin.partition {
@@ -349,8 +333,8 @@ impl Marks {
         self.settle(Duration::ZERO);
         for (topic, list) in self.lists(ends) {
             let keeper = self.keeper(&topic)?;
-            let heard = keeper.consumer().client().context();
-            match keeper.consumer().commit(&list, CommitMode::Async) {
+            let heard = keeper.client().context();
+            match keeper.commit(&list, CommitMode::Async) {
                 Ok(()) => heard.commits().under_way += 1,
                 Err(error) => {
                     tracing::debug!(%topic, %error, "marks were not committed");
@@ -369,11 +353,11 @@ impl Marks {
         for keeper in self.keepers.values() {
             loop {
                 let left = end.saturating_duration_since(Instant::now());
-                let under_way = keeper.consumer().client().context().commits().under_way;
+                let under_way = keeper.client().context().commits().under_way;
                 let wait = if under_way > 0 { left.min(Duration::from_millis(5)) } else { Duration::ZERO };
                 // It reads no topic, so that nothing but events comes.
-                let _ = keeper.consumer().poll(wait);
-                let mut commits = keeper.consumer().client().context().commits();
+                let _ = keeper.poll(wait);
+                let mut commits = keeper.client().context().commits();
                 failed |= std::mem::take(&mut commits.failed);
                 if commits.under_way == 0 || left.is_zero() {
                     break;
@@ -396,12 +380,12 @@ impl Marks {
     pub(super) fn for_transaction(
         &mut self,
         ends: impl Iterator<Item = (TopicPartition, i64)>,
-    ) -> Result<Vec<(TopicPartitionList, ConsumerGroupMetadata)>, Fault> {
+    ) -> Result<Vec<GroupOffsets>, Fault> {
         // One that was aborted has left none.
         self.forget_commits();
         let mut offsets = Vec::new();
         for (topic, list) in self.lists(ends) {
-            let group = self.keeper(&topic)?.consumer().group_metadata().ok_or_else(|| {
+            let group = self.keeper(&topic)?.group_metadata().ok_or_else(|| {
                 Fault::defect("a consumer with a group has no metadata of it; report this, and publish without transactions")
             })?;
             offsets.push((list, group));
@@ -421,7 +405,7 @@ impl Marks {
                 let brokers = &self.cluster.brokers;
                 Fault::environment(format!("no Kafka client for the group {group} on {brokers}: {error}"))
             })?;
-            self.keepers.insert(group.clone(), Keeper(Some(consumer)));
+            self.keepers.insert(group.clone(), Keeper::new(consumer));
         }
         Ok(self.keepers.get(&group).expect("was put there if it was not"))
     }

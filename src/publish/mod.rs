@@ -14,6 +14,7 @@
 //! messages and marks together: readers of what is committed see each once.
 
 mod channel;
+mod closing;
 mod condition;
 mod edition;
 mod files;

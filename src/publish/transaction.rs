@@ -9,13 +9,13 @@
 //! **Invariant:** a transaction is not committed before the dead letters of the messages that were refused in it are stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
-use super::channel::{Channel, Cluster, Returned};
+use super::channel::{Channel, Cluster, GroupOffsets, Returned};
 use super::lot::{Lot, Scratch};
 use super::marks::Marks;
 use super::outlet::{Outlet, Pause, is_refusal, refuse, send};
@@ -32,8 +32,8 @@ const CALL: Duration = Duration::from_millis(500);
 /// First and longest wait before a call that failed is made again.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long what is on its way may take to come back before the producer is replaced.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long what is on its way, and a call, may take to come back before the producer is replaced.
+pub(super) const DRAIN: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 20 });
 
 /// Where a transaction is.
 enum Step {
@@ -45,8 +45,8 @@ enum Step {
     Open(Instant),
     /// What was sent is waited for.
     Flushing,
-    /// The marks are added, one group after the other, the last first.
-    Marking(Vec<(TopicPartitionList, ConsumerGroupMetadata)>),
+    /// The marks are added, one group after the other, the last first; the call for it is under way since then.
+    Marking(Vec<Arc<GroupOffsets>>, Option<(Instant, Receiver<KafkaResult<()>>)>),
     /// It is being committed.
     Committing,
     /// It is being given up, since then.
@@ -137,15 +137,30 @@ impl Transactions {
                 }
                 Step::Flushing if self.failed => Ok(Step::Aborting(Instant::now())),
                 Step::Flushing if self.channel.in_flight() > 0 || !self.refused.is_empty() => return Ok(()),
-                Step::Flushing => Ok(Step::Marking(self.marks_of_delivered()?)),
-                Step::Marking(left) => match left.last() {
-                    None => Ok(Step::Committing),
-                    Some((offsets, group)) => match self.channel.send_offsets(offsets, group, CALL) {
-                        Ok(()) => {
+                Step::Flushing => Ok(Step::Marking(self.marks_of_delivered()?, None)),
+                Step::Marking(left, asked) => match (left.last(), &asked) {
+                    (None, _) => Ok(Step::Committing),
+                    (Some(commits), None) => {
+                        let answer = self.channel.send_offsets(commits.clone(), CALL);
+                        let answer = answer.map_err(|e| Fault::environment(format!("no thread to add marks with: {e}")))?;
+                        *asked = Some((Instant::now(), answer));
+                        continue;
+                    }
+                    (Some(_), Some((since, answer))) => match answer.recv_timeout(CALL) {
+                        Ok(Ok(())) => {
                             left.pop();
+                            *asked = None;
                             continue;
                         }
-                        Err(error) => Err(error),
+                        Ok(Err(error)) => {
+                            *asked = None;
+                            Err(error)
+                        }
+                        Err(RecvTimeoutError::Timeout) if since.elapsed() < DRAIN => return Ok(()),
+                        Err(_) => {
+                            self.replace("it does not come back from adding marks to a transaction")?;
+                            continue;
+                        }
                     },
                 },
                 Step::Committing => self.channel.commit_transaction(CALL).map(|()| Step::Idle),
@@ -217,7 +232,7 @@ impl Transactions {
     }
 
     /// The marks that are true when what was delivered is committed.
-    fn marks_of_delivered(&mut self) -> Result<Vec<(TopicPartitionList, ConsumerGroupMetadata)>, Fault> {
+    fn marks_of_delivered(&mut self) -> Result<Vec<Arc<GroupOffsets>>, Fault> {
         let Some(marks) = &mut self.queue.marks else { return Ok(Vec::new()) };
         let mut ends: HashMap<TopicPartition, i64> = HashMap::new();
         let mut last: Option<&Lot> = None;
@@ -234,7 +249,7 @@ impl Transactions {
                 }
             }
         }
-        marks.for_transaction(ends.into_iter())
+        Ok(marks.for_transaction(ends.into_iter())?.into_iter().map(Arc::new).collect())
     }
 
     /// The transaction is committed.

@@ -9,6 +9,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::kafka::{Mock, headers};
 use super::*;
+use crate::publish::transaction::DRAIN;
 
 /// The mock takes commits of partitions that it has, and marks are in the partitions of the source.
 const PARTITIONS: i32 = ORIGIN.1 + 1;
@@ -264,4 +265,37 @@ fn a_batch_is_acknowledged_when_its_transaction_is_committed_and_not_before() {
     assert_eq!((town.published("out").len(), house.watermark()), (6, Some(3)), "delivered, and not committed");
     town.cluster.clear_request_errors(RDKafkaApiKey::EndTxn);
     house.settle(6);
+}
+
+/// The search for the coordinator of a group fails with what is not asked again for, and no connection changes after that.
+#[test]
+fn a_call_that_never_comes_back_costs_a_producer_and_nothing_else() {
+    let mut hit = false;
+    for _ in 0..5 {
+        let town = Town::new();
+        let mut house = town.house(&["out"], true);
+        house.accept(&alerts(0, 3));
+        let reader: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &town.brokers).create().unwrap();
+        let sent = || (0..PARTITIONS).any(|p| reader.fetch_watermarks("out", p, Duration::from_secs(5)).unwrap().1 > 0);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !sent() {
+            assert!(Instant::now() < deadline, "nothing is sent");
+            house.sink.tick(Instant::now()).unwrap();
+        }
+        // The transaction is open for a tenth of a second; its marks come last.
+        let moved = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+        town.cluster.request_errors(RDKafkaApiKey::FindCoordinator, &[moved]);
+        let began = Instant::now();
+        house.settle(3);
+        hit = began.elapsed() >= DRAIN;
+        house.accept(&alerts(3, 3));
+        house.settle(6);
+        let mut published = town.published("out");
+        published.dedup();
+        assert_eq!(published, all(6));
+        if hit {
+            break;
+        }
+    }
+    assert!(hit, "the call came back each time: is it no longer made beside for a reason?");
 }
