@@ -35,8 +35,8 @@ END
 java -cp "$libs/*" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$work/server.properties" > "$work/format.log" 2>&1
 java -Xmx1g -cp "$libs/*" kafka.Kafka "$work/server.properties" > "$work/server.log" 2>&1 &
 broker=$!
-for _ in $(seq 150); do
-    if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
+for _ in $(seq 500); do
+    if grep -q 'Kafka Server started' "$work/server.log"; then break; fi
     kill -0 "$broker" 2>/dev/null || { tail "$work/server.log" >&2; exit 1; }
     sleep 0.2
 done

@@ -195,7 +195,9 @@ fn definition(page: &Lot, nulls: Option<&NullBuffer>, most: u8, levels: &mut Vec
 /// Whether compressing saves a third. Numbers that repeat lose most of their size; magnitudes and positions a tenth, for more time than
 /// all else about them takes, and they are a few per cent of an alert beside its cut-outs.
 fn is_worth_it(body: &[u8]) -> Result<bool> {
-    let sample = &body[..body.len().min(SAMPLE)];
+    // Of the middle: levels are at the beginning.
+    let sample = &body[body.len() / 2..];
+    let sample = &sample[..sample.len().min(SAMPLE)];
     Ok(pack(sample)?.len() * 3 <= sample.len() * 2)
 }
 
