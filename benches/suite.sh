@@ -57,7 +57,7 @@ prices() {
         one price-archive-unsynced $kafka --skysluice "$work/unsynced"
     fi
     one price-output $kafka --publish price
-    one price-transactions $kafka --publish price-transactions --transactions
+    one price-transactions $kafka --topic "price-$RANDOM" --publish price-transactions --transactions
 }
 
 syncs="fsync,fdatasync"

@@ -81,3 +81,33 @@ fn each_start_is_where_it_says_and_only_where_nothing_is_committed() {
         assert_eq!(offsets(kafka, output), all, "start: {start}");
     }
 }
+
+#[test]
+fn a_finite_run_reads_what_a_member_had_that_died_beside_it() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let scratch = Scratch::new("died");
+    let (input, output) = (kafka.topic("died", 4), kafka.topic("died-out", 1));
+    let start = |name: &str, until_end: bool| {
+        let mut source = config::until_end(kafka, &[&input], "died");
+        source["kafka"]["until_end"] = json!(until_end);
+        let folder = scratch.join(name);
+        let component = config::pipeline(&folder, name, "ztf", source, json!({ "publish": [{ "topic": output }] }));
+        Run::start(&scratch, name, &config::file(&folder, json!({ "memory": "128 MiB" }), vec![component]), None)
+    };
+    let assigned = |run: &mut Run| {
+        run.await_for("partitions", LIMIT, |process| {
+            let log = process.log();
+            log.lines().any(|line| line.contains("partitions assigned") && line.contains("died-")).then_some(())
+        });
+    };
+    let mut first = start("first", false);
+    assigned(&mut first);
+    // All that the second gets is empty, so that it has nothing left to do when the first dies.
+    let mut second = start("second", true);
+    assigned(&mut second);
+    first.process().kill_9();
+    kafka.produce(&input, simulator::alerts(9, 40, 4));
+    second.finish(LIMIT);
+    let of_the_dead: Vec<i32> = offsets(kafka, &output).into_iter().map(|(partition, _)| partition).collect();
+    assert_eq!(of_the_dead.len(), 20, "ten alerts of each of the two partitions that it took over: {of_the_dead:?}");
+}

@@ -64,6 +64,8 @@ pub(super) struct Kafka {
     /// The partition whose batch waits for the budget.
     ready: Option<TopicPartition>,
     revocation: Option<Revocation>,
+    /// When the group has last dealt out partitions.
+    dealt: Instant,
     /// Where each partition ended when it was first assigned.
     ends: HashMap<TopicPartition, i64>,
     /// Watermarks of partitions that were given back while their commit was refused.
@@ -90,6 +92,7 @@ impl Kafka {
             turn: 0,
             ready: None,
             revocation: None,
+            dealt: Instant::now(),
             ends: HashMap::new(),
             unrecorded: HashMap::new(),
             aside: HashMap::new(),
@@ -173,10 +176,14 @@ impl Kafka {
         );
     }
 
-    /// Whether a finite run is over.
+    /// Whether a finite run is over. Where others have partitions too, one of them may have died without the group having noticed,
+    /// which it does within the session: what that one had comes here then.
     fn is_over(&self) -> bool {
         let done = |p: &Partition| p.active().is_some_and(partition::Reader::is_done);
-        self.config.until_end && self.revocation.is_none() && !self.partitions.is_empty() && self.partitions.iter().all(done)
+        let all_there =
+            || self.partitions.len() >= self.planned || self.dealt.elapsed() >= settings::session(&self.config) * 3 / 2;
+        let mine = self.config.until_end && self.revocation.is_none() && !self.partitions.is_empty();
+        mine && self.partitions.iter().all(done) && all_there()
     }
 
     /// While brokers are away there is nothing to read; they are asked now and then, to say when they are back.

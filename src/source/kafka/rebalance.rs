@@ -154,7 +154,8 @@ impl Kafka {
         Ok(())
     }
 
-    fn say_assigned(&self, list: &TopicPartitionList) {
+    fn say_assigned(&mut self, list: &TopicPartitionList) {
+        self.dealt = Instant::now();
         self.connection.context().well();
         tracing::info!(component = self.context.component, partitions = names(list), "partitions assigned");
     }
@@ -204,7 +205,7 @@ impl Kafka {
                 self.ready = None;
             }
         }
-        let session = settings::milliseconds(&self.config, "session.timeout.ms", 45_000);
+        let session = settings::session(&self.config);
         let silence = settings::milliseconds(&self.config, "max.poll.interval.ms", 300_000);
         let limit = (session * 4 / 9).min(silence / 2);
         let lost = self.connection.consumer().assignment_lost();

@@ -83,6 +83,11 @@ pub(super) fn milliseconds(config: &KafkaSource, key: &str, default: u64) -> Dur
     Duration::from_millis(config.properties.get(key).and_then(|v| v.parse().ok()).unwrap_or(default))
 }
 
+/// After what time without a sign of life the group takes a member for gone.
+pub(super) fn session(config: &KafkaSource) -> Duration {
+    milliseconds(config, "session.timeout.ms", 45_000)
+}
+
 /// Why librdkafka refused the properties, without their values: one of them may be a password.
 pub(super) fn refused(error: &KafkaError) -> Fault {
     let what = match error {
