@@ -190,9 +190,9 @@ fn own_fields() -> Fields {
 }
 
 /// Dictionaries for text and small integers, zstd for all but bytes, what steps add and the numbers of histories, for which it is tried
-/// first (cut-outs are compressed already or cost more than they gain, dictionaries of floats triple the cost). Statistics of pages for what the candidate view
-/// is made of and for our own fields, of chunks for other columns without repetition, none inside lists, where no reader uses
-/// them. A Bloom filter for the id of the object.
+/// first (cut-outs are compressed already or cost more than they gain, dictionaries of floats triple the cost). Statistics of pages
+/// for what the candidate view is made of and for our own fields, of chunks for other columns without repetition, none inside lists,
+/// where no reader uses them. A Bloom filter for the id of the object.
 fn properties(
     file: &Schema,
     parquet: &SchemaDescriptor,
