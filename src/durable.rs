@@ -23,6 +23,8 @@ pub use output::Way;
 
 /// Names tried before a publication gives up: each is taken by another file.
 const NAMES_TRIED: u32 = 10_000;
+/// Bytes that a disk is tried with.
+const TRIAL: usize = 1 << 20;
 
 /// Something about a file or folder did not work.
 #[derive(Debug, thiserror::Error)]
@@ -273,6 +275,20 @@ pub fn create_folders(folder: &Path) -> Result<(), DurableError> {
 pub fn check_writable(folder: &Path) -> Result<(), DurableError> {
     rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|errno| DurableError::at("write into", folder)(errno.into()))
+}
+
+/// Writes a file of a mebibyte into a folder, syncs and removes it: fails where a disk refuses what it is there for, whatever it says of its
+/// room.
+///
+/// # Errors
+/// When one of these fails.
+pub fn try_writing(folder: &Path, name: &str) -> Result<(), DurableError> {
+    let mut staged = Staged::create(folder, name, Way::Cached)?;
+    let path = staged.path.clone();
+    staged.write_all(&vec![1; TRIAL]).map_err(DurableError::at("write", &path))?;
+    staged.out.finish(Vec::new()).map_err(DurableError::at("write", &path))?;
+    staged.published = true;
+    remove(&path)
 }
 
 /// Bytes that an unprivileged process may still write on the file system of `folder`.

@@ -1,4 +1,4 @@
-//! A disk that is full for a while: the archive pauses, publishing goes on, and all of it goes on by itself.
+//! A disk that is full for a while, or refuses to be written: the archive pauses, publishing goes on, and all of it goes on by itself.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -17,9 +17,15 @@ use support::{config, oracle, poll, simulator};
 
 const MIB: u64 = 1 << 20;
 
-/// Runs a command with a file system of 300 MiB at the first argument, which is gone when it ends.
-const SMALL_DISK: [&str; 6] =
-    ["unshare", "--map-root-user", "--mount", "sh", "-c", r#"mount -t tmpfs -o size=300m tmpfs "$0" && exec "$@""#];
+/// Runs a command with a file system of 300 MiB and 2,000 files at the first argument, which is gone when it ends.
+const SMALL_DISK: [&str; 6] = [
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    r#"mount -t tmpfs -o size=300m,nr_inodes=2000 tmpfs "$0" && exec "$@""#,
+];
 
 /// Whether file systems of one's own can be had here.
 fn has_small_disks(folder: &Path) -> bool {
@@ -38,11 +44,54 @@ fn free(folder: &Path) -> u64 {
     text.split_whitespace().map(|number| number.parse::<u64>().unwrap()).product()
 }
 
+/// Where a disk is made unusable: what there is of it, and the word that the program has for it.
+struct Trouble {
+    name: &'static str,
+    make: fn(&Path),
+    word: &'static str,
+    gone: &'static str,
+    /// How often all is built, and the beginning of the first fault.
+    built: (u64, Option<&'static str>),
+}
+
+/// Below the floor, so that it is seen before it is met.
+fn fill(folder: &Path) {
+    std::fs::write(folder.join("0"), vec![1_u8; (free(folder) - 40 * MIB) as usize]).unwrap();
+}
+
+/// No more files can be made although there is room, which is met, and not seen.
+fn use_up_names(folder: &Path) {
+    let made = (0..).find(|number| std::fs::write(folder.join(number.to_string()), "").is_err()).unwrap();
+    assert!(made > 1000, "{made} names");
+}
+
 #[test]
 fn a_disk_that_is_full_for_a_while_pauses_the_archive_and_not_the_outputs() {
+    pauses_the_archive_and_not_the_outputs(&Trouble {
+        name: "disk",
+        make: fill,
+        word: "the disk is nearly full",
+        gone: "writing goes on",
+        built: (1, None),
+    });
+}
+
+#[test]
+fn a_disk_that_refuses_new_files_pauses_the_archive_and_not_the_outputs() {
+    pauses_the_archive_and_not_the_outputs(&Trouble {
+        name: "names",
+        make: use_up_names,
+        word: "the disk refuses to be written",
+        gone: "the disk takes files again",
+        built: (2, Some("cannot create")),
+    });
+}
+
+fn pauses_the_archive_and_not_the_outputs(trouble: &Trouble) {
     const FIRST: u64 = 600;
     const THEN: u64 = 900;
-    let scratch = Scratch::new("disk");
+    let name = trouble.name;
+    let scratch = Scratch::new(name);
     let folder = scratch.path();
     let disk = folder.join("disk");
     std::fs::create_dir(&disk).unwrap();
@@ -50,44 +99,44 @@ fn a_disk_that_is_full_for_a_while_pauses_the_archive_and_not_the_outputs() {
         return;
     }
     let (Some(kafka), Some(python)) = (Kafka::shared(), Python::ready()) else { return };
-    let (input, output) = (kafka.topic("disk", 2), kafka.topic("disk-out", 2));
+    let (input, output) = (kafka.topic(name, 2), kafka.topic(&format!("{name}-out"), 2));
     kafka.produce(&input, simulator::alerts(11, FIRST, 2));
     let more = json!({
         "publish": [{ "topic": output }],
         "archive": { "root": disk.join("archive"), "staging": disk.join("staging"), "roll": { "age": "300 ms" } },
     });
-    let component = config::pipeline(folder, "disk", "ztf", config::endless(kafka, &[&input], "disk"), more);
+    let component = config::pipeline(folder, name, "ztf", config::endless(kafka, &[&input], name), more);
     let configuration = config::file(folder, json!({ "memory": "512 MiB" }), vec![component]);
     let by = [&SMALL_DISK[..], &[disk.to_str().unwrap()]].concat();
-    let mut run = Run::start_by(&scratch, "disk", &configuration, None, &by);
+    let mut run = Run::start_by(&scratch, name, &configuration, None, &by);
 
     let committed = |count: u64| {
-        let committed: i64 = kafka.committed("disk", &input).into_iter().flatten().sum();
+        let committed: i64 = kafka.committed(name, &input).into_iter().flatten().sum();
         (committed as u64 == count).then_some(())
     };
     run.await_for("the first alerts archived", Duration::from_secs(60), |_| committed(FIRST));
     // The file system is another one in the process: what it sees is told by its root.
     let seen = PathBuf::from(format!("/proc/{}/root{}", run.process().id(), disk.display()));
     let filler = seen.join("filler");
-    let fill = free(&seen) - 40 * MIB;
-    std::fs::write(&filler, vec![1_u8; fill as usize]).unwrap();
+    std::fs::create_dir(&filler).unwrap();
+    (trouble.make)(&filler);
     kafka.produce(&input, simulator::alerts(12, THEN, 2));
-    run.await_for("a word about the disk", Duration::from_secs(30), |p| {
-        p.log().contains("the disk is nearly full").then_some(())
-    });
+    run.await_for("a word about the disk", Duration::from_secs(30), |p| p.log().contains(trouble.word).then_some(()));
     run.await_for("all of them published", Duration::from_secs(60), |_| (kafka.count(&output) == FIRST + THEN).then_some(()));
     // Well beyond the age of a file.
     let _ = poll(Duration::from_secs(2), || run.process().exited());
     run.assert_running();
-    assert!(committed(FIRST).is_some(), "nothing was committed that is not archived: {:?}", kafka.committed("disk", &input));
+    assert!(committed(FIRST).is_some(), "nothing was committed that is not archived: {:?}", kafka.committed(name, &input));
 
-    std::fs::remove_file(&filler).unwrap();
+    std::fs::remove_dir_all(&filler).unwrap();
     run.await_for("the others archived", Duration::from_secs(60), |_| committed(FIRST + THEN));
     let ends = kafka.ends(&input);
     oracle::exactly_once(&python, &scratch, &seen.join("archive"), &[(&input, ends.clone())], &[]);
     assert_eq!(oracle::at_least_once(kafka, &output, &ends, &[]), 0, "nothing was sent again");
     run.terminate();
     let (report, log) = run.finish(Duration::from_secs(30));
-    assert!(log.contains("writing goes on"), "it says when it goes on");
-    assert_eq!((report.generations, report.first_fault), (1, None), "nothing had to be built anew");
+    assert!(log.contains(trouble.gone), "it says when it goes on");
+    let fault = report.first_fault.as_deref();
+    assert_eq!(report.generations, trouble.built.0, "{fault:?}");
+    assert!(fault.is_some() == trouble.built.1.is_some() && fault.is_none_or(|fault| fault.contains(trouble.built.1.unwrap())));
 }

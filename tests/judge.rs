@@ -401,10 +401,16 @@ fn a_short_crash_loop_loses_nothing() {
     let Some(kafka) = Kafka::shared() else { return };
     let scratch = Scratch::new("crash-loop");
     let (brokers, program) = (kafka.bootstrap(), env!("CARGO_BIN_EXE_skysluice"));
+    // A version before that differs in that it counts its starts.
+    let (before, starts) = (scratch.join("before"), scratch.join("starts"));
+    fs::write(&before, format!("#!/bin/sh\necho >> {}\nexec {program} \"$@\"\n", text(&starts))).unwrap();
+    fs::set_permissions(&before, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let words = ["crash-loop", "--json", "--brokers", &brokers, "--program", program, "--dir", text(scratch.path())];
-    let (code, line) = loadgen(&[&words[..], &["--rounds", "5", "--longest", "4", "--seed", "3"]].concat());
+    let more = ["--upgrade-from", text(&before), "--rounds", "5", "--longest", "4", "--seed", "3"];
+    let (code, line) = loadgen(&[&words[..], &more].concat());
     let _ = writeln!(std::io::stderr(), "crash loop: exit code {code}, {line}");
     assert_eq!((code, &line["clean"], &line["kills"]), (0, &json!(true), &json!(5)), "{line:#}");
+    assert_eq!((&line["rounds_of_the_version_before"], fs::read_to_string(&starts).unwrap().len()), (&json!(3), 3), "{line:#}");
     // It did something: alerts were archived between the kills, and read.
     assert!(line["rounds_with_commits"].as_u64().unwrap() >= 1, "{line:#}");
     assert!(line["rows"].as_u64().unwrap() > 100 && line["reader"]["rows"] == line["rows"], "{line:#}");

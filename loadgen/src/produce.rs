@@ -236,8 +236,10 @@ pub(crate) fn produce_until(args: &ProduceArgs, stop: &AtomicBool, bar: &Progres
                 break 'send;
             }
             bar.set_position(number);
-            producer.poll(wait.min(PAUSE));
+            // The client would spin through what is left of a wait below a millisecond, which at 1,000/s is all of it.
+            producer.poll(Duration::ZERO);
             producer.context().flush_journal(&mut flushed)?;
+            std::thread::sleep(schedule.due(number).saturating_sub(start.elapsed()).min(PAUSE));
         }
         send(&producer, args, index, &payload, &key)?;
         sent = number + 1;

@@ -25,13 +25,13 @@ use crate::alert::Fault;
 
 /// Our settings, which properties of the configuration win over. `message.timeout.ms` 0: the client library tries for as long
 /// as a broker is away. `batch.size` stays below the limit that brokers have by default (1 MiB), as a broker refuses a batch
-/// as a whole. `linger.ms`: alerts come in batches already, waiting gathers little more. `murmur2_random` puts a key where Java
-/// producers would.
+/// as a whole. `linger.ms`: what Java producers have since Kafka 4.0. The client library spins while a partition has five messages on their way
+/// and others whose wait is over: at 1 ms that was a tenth of the CPU. `murmur2_random` puts a key where Java producers would.
 const SETTINGS: [(&str, &str); 13] = [
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("compression.type", "lz4"),
-    ("linger.ms", "1"),
+    ("linger.ms", "5"),
     ("batch.size", "1000000"),
     ("batch.num.messages", "10000"),
     ("message.max.bytes", "10485760"),

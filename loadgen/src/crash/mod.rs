@@ -48,6 +48,9 @@ pub(crate) struct CrashArgs {
     /// The program to kill; the one beside this program when absent.
     #[arg(long, value_name = "PATH")]
     pub(crate) program: Option<PathBuf>,
+    /// The program of the version before: it runs in the first half of the rounds, and the other one takes over what it leaves.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) upgrade_from: Option<PathBuf>,
     /// How often it is killed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rounds: u64,
@@ -75,6 +78,13 @@ pub(crate) struct CrashArgs {
     /// Prints one JSON line; the table then goes to standard error.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl CrashArgs {
+    /// Rounds, the first ones, of the program of the version before.
+    fn of_the_version_before(&self) -> u64 {
+        if self.upgrade_from.is_some() { self.rounds.div_ceil(2) } else { 0 }
+    }
 }
 
 /// What the kills did.
@@ -211,7 +221,8 @@ impl<'a> Loop<'a> {
         let (mut kills, mut before) = (Kills::default(), 0);
         for round in 1..=self.args.rounds {
             let life = SHORTEST + (self.args.longest - SHORTEST).max(0.0) * random.unit();
-            let mut running = self.start(&format!("round-{round:04}"))?;
+            let program = self.args.upgrade_from.as_ref().filter(|_| round <= self.args.of_the_version_before());
+            let mut running = self.start(&format!("round-{round:04}"), program.unwrap_or(&self.program))?;
             let (start, life) = (Instant::now(), Duration::from_secs_f64(life));
             loop {
                 if let Some(status) = running.look()? {
@@ -241,7 +252,7 @@ impl<'a> Loop<'a> {
     /// Runs the program a last time, until all is committed, and ends it as a service manager does.
     fn finish(&self, say: &dyn Fn(u64)) -> Result<(), Error> {
         let end = self.ends()?;
-        let mut running = self.start("last")?;
+        let mut running = self.start("last", &self.program)?;
         let (mut before, mut moved) = (0, Instant::now());
         loop {
             let status = running.look()?;
@@ -268,10 +279,10 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn start(&self, name: &str) -> Result<Running, Error> {
+    fn start(&self, name: &str, program: &Path) -> Result<Running, Error> {
         let folder = self.folder.join("rounds").join(name);
         std::fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        child::start(&self.program, &self.configuration, &folder)
+        child::start(program, &self.configuration, &folder)
     }
 
     fn stuck(&self, what: String, log: &Path) -> Error {
@@ -356,6 +367,7 @@ impl Outcome {
             "seed": args.seed,
             "rate": args.rate,
             "transactions": args.transactions,
+            "rounds_of_the_version_before": args.of_the_version_before(),
             "kills": self.kills.lives.len(),
             "rounds_with_commits": self.kills.moved,
             "lived_s": { "shortest": shortest, "median": median, "longest": longest },
@@ -395,6 +407,9 @@ impl Outcome {
             watched.unreadable.len(),
             watched.changed.len(),
         );
+        if let Some(before) = &args.upgrade_from {
+            text += &format!("the first {} rounds were those of {}\n", args.of_the_version_before(), before.display());
+        }
         for told in watched.unreadable.iter().chain(&watched.changed).take(10) {
             text += &format!("  {told}\n");
         }

@@ -23,7 +23,7 @@ use crate::packets::{History, PacketArgs, Packets, Survey};
 use crate::place::Place;
 use crate::produce::{self, Compression, Key, ProduceArgs};
 use crate::topic;
-use samples::{Sample, Samples, slope};
+use samples::{Sample, Samples, Slope, slope};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -294,14 +294,17 @@ fn archive(folder: &Path) -> PathBuf {
 }
 
 impl Outcome {
-    /// Growth after the warm-up: memory, MB per hour; descriptors per hour; lag, alerts per hour. `None` of a short run.
-    fn slopes(&self) -> Option<[f64; 3]> {
+    /// Growth per hour after the warm-up: memory, MB; descriptors; lag, alerts. `None` of a short run.
+    fn slopes(&self) -> Option<[Slope; 3]> {
         let last = self.gone.last().map_or(0.0, |gone| gone.to);
         if last < WARMUP + SHORTEST {
             return None;
         }
         let steady = self.samples.between(WARMUP, last);
-        let hourly = |value: fn(&Sample) -> f64| 3600.0 * slope(steady.iter().map(|sample| (sample.time, value(sample))));
+        let hourly = |value: fn(&Sample) -> f64| {
+            let Slope { slope, error } = slope(steady.iter().map(|sample| (sample.time, value(sample))));
+            Slope { slope: 3600.0 * slope, error: 3600.0 * error }
+        };
         Some([hourly(|s| s.anonymous as f64 / 1e6), hourly(|s| s.descriptors as f64), hourly(|s| s.lag() as f64)])
     }
 
@@ -333,7 +336,8 @@ impl Outcome {
 
     fn line(&self, args: &SoakArgs) -> Value {
         let slopes = self.slopes();
-        let slope = |which: usize| slopes.map(|slopes| slopes[which]);
+        let slope = |which: usize| slopes.map(|slopes| slopes[which].slope);
+        let error = |which: usize| slopes.map(|slopes| slopes[which].error);
         let component = self.run.report.components.first().cloned().unwrap_or_default();
         let minutes: Vec<Value> = self
             .samples
@@ -364,8 +368,11 @@ impl Outcome {
             "cpu_us_per_alert": self.cpu(),
             "anonymous_bytes_at_most": self.peak(),
             "slope_memory_mb_per_h": slope(0),
+            "slope_memory_mb_per_h_error": error(0),
             "slope_descriptors_per_h": slope(1),
+            "slope_descriptors_per_h_error": error(1),
             "slope_lag_alerts_per_h": slope(2),
+            "slope_lag_alerts_per_h_error": error(2),
             "generations": self.run.report.generations,
             "latency_ms": component.rest.get("latency_ms"),
             "minutes": minutes,
@@ -398,8 +405,10 @@ impl Outcome {
                 }
             );
         }
-        let slopes = self.slopes().map_or_else(String::new, |[memory, descriptors, lag]| {
-            format!("; per hour after {WARMUP:.0} s: memory {memory:+.2} MB, descriptors {descriptors:+.2}, lag {lag:+.0} alerts")
+        let told = |Slope { slope, error }: Slope| format!("{slope:+.2} (standard error {error:.2})");
+        let slopes = self.slopes().map_or_else(String::new, |slopes| {
+            let [memory, descriptors, lag] = slopes.map(told);
+            format!("; per hour after {WARMUP:.0} s: memory {memory} MB, descriptors {descriptors}, lag {lag} alerts")
         });
         let component = self.run.report.components.first().cloned().unwrap_or_default();
         let Fate { lost, duplicated, .. } = self.fate;

@@ -59,15 +59,42 @@ impl Samples {
     }
 }
 
-/// Slope of the line of least squares through points (seconds, value), per second; 0 for fewer than two.
-pub(super) fn slope(points: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let count = points.clone().count() as f64;
-    if count < 2.0 {
-        return 0.0;
+/// How much is taken for one look when slopes are uncertain: what goes up and down within it (buffers, open files) says nothing of growth.
+const BLOCK: f64 = 60.0;
+
+/// A line of least squares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Slope {
+    /// Per second.
+    pub(super) slope: f64,
+    /// Its standard error; infinite where there is too little to tell it from.
+    pub(super) error: f64,
+}
+
+/// The line through the means of points (seconds, value) of each minute.
+pub(super) fn slope(points: impl Iterator<Item = (f64, f64)>) -> Slope {
+    let mut blocks: Vec<(f64, f64, f64)> = Vec::new();
+    let mut block = f64::NEG_INFINITY;
+    for (x, y) in points {
+        if (x / BLOCK).floor() > block || blocks.is_empty() {
+            block = (x / BLOCK).floor();
+            blocks.push((0.0, 0.0, 0.0));
+        }
+        if let Some((count, sum_x, sum_y)) = blocks.last_mut() {
+            (*count, *sum_x, *sum_y) = (*count + 1.0, *sum_x + x, *sum_y + y);
+        }
     }
-    let (x, y) = points.clone().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / count, y + b / count));
-    let (above, below) = points.fold((0.0, 0.0), |(up, down), (a, b)| (up + (a - x) * (b - y), down + (a - x) * (a - x)));
-    if below > 0.0 { above / below } else { 0.0 }
+    let means: Vec<(f64, f64)> = blocks.iter().map(|(count, x, y)| (x / count, y / count)).collect();
+    let count = means.len() as f64;
+    let (x, y) = means.iter().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / count, y + b / count));
+    let (above, below) = means.iter().fold((0.0, 0.0), |(up, down), (a, b)| (up + (a - x) * (b - y), down + (a - x) * (a - x)));
+    if below <= 0.0 {
+        return Slope { slope: 0.0, error: f64::INFINITY };
+    }
+    let slope = above / below;
+    let left: f64 = means.iter().map(|(a, b)| (b - y - slope * (a - x)).powi(2)).sum();
+    let error = if count > 2.0 { (left / (count - 2.0) / below).sqrt() } else { f64::INFINITY };
+    Slope { slope, error }
 }
 
 #[cfg(test)]
@@ -107,12 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn slopes_are_those_of_the_line() {
+    fn slopes_are_those_of_the_line_and_what_goes_up_and_down_makes_them_uncertain() {
         let line = |t: u64| (t as f64, 3.0 - 0.25 * t as f64);
-        assert!((slope((0..100).map(line)) + 0.25).abs() < 1e-12);
-        assert_eq!(
-            (slope(std::iter::empty()), slope([(1.0, 5.0)].into_iter()), slope([(1.0, 5.0), (1.0, 9.0)].into_iter())),
-            (0.0, 0.0, 0.0)
-        );
+        let straight = slope((0..600).map(line));
+        assert!((straight.slope + 0.25).abs() < 1e-12 && straight.error < 1e-12, "{straight:?}");
+        for few in [vec![], vec![(1.0, 5.0)], vec![(1.0, 5.0), (2.0, 9.0)]] {
+            assert_eq!(slope(few.into_iter()), Slope { slope: 0.0, error: f64::INFINITY });
+        }
+        assert_eq!(slope([(1.0, 5.0), (61.0, 8.0)].into_iter()), Slope { slope: 0.05, error: f64::INFINITY });
+        // Minutes of 2, -2, -2, 2, ...: nothing grows; the error by the formula of the textbook, from 20 means.
+        let saw = slope((0..1200).map(|t| (t as f64, if matches!(t / 60 % 4, 0 | 3) { 2.0 } else { -2.0 })));
+        let (left, below): (f64, f64) = (20.0 * 4.0, 3600.0 * (20.0 * (400.0 - 1.0) / 12.0));
+        assert!(saw.slope.abs() < 1e-12 && (saw.error - (left / 18.0 / below).sqrt()).abs() < 1e-12, "{saw:?}");
     }
 }
