@@ -53,22 +53,23 @@ on_kafka() {
 prices() {
     local kafka="--source kafka --brokers $BROKERS --produce --kind ztf --count $price"
     one price-archive $kafka
-    if [ -x "$work/unsynced" ]; then
-        one price-archive-unsynced $kafka --skysluice "$work/unsynced"
+    if [ -x "$unsynced" ]; then
+        one price-archive-unsynced $kafka --skysluice "$unsynced"
     fi
     one price-output $kafka --publish price
     one price-transactions $kafka --topic "price-$RANDOM" --publish price-transactions --transactions
 }
 
-syncs="fsync,fdatasync"
+# By a name of its own: below the broker's script `work` is another folder.
+unsynced=$work/unsynced syncs="fsync,fdatasync"
 if strace -f -qq --seccomp-bpf -o "$work/trace" -e "trace=$syncs" -e "inject=$syncs:retval=0" true 2> /dev/null; then
     printf '#!/bin/sh\nexec strace -f -qq --seccomp-bpf -o /dev/null -e trace=%s -e inject=%s:retval=0 %s "$@"\n' \
-        "$syncs" "$syncs" "$(dirname "$loadgen")/skysluice" > "$work/unsynced"
-    chmod +x "$work/unsynced"
+        "$syncs" "$syncs" "$(dirname "$loadgen")/skysluice" > "$unsynced"
+    chmod +x "$unsynced"
 fi
 
 export -f one on_kafka prices
-export loadgen lines work ztf lsst price catalogs ONLY=${ONLY:-*}
+export loadgen lines work unsynced ztf lsst price catalogs ONLY=${ONLY:-*}
 for _ in $(seq "$rounds"); do
     on_disk
     case $ONLY in files-* | memory-*) ;; *) TMPDIR=$work "$here/with_kafka.sh" bash -euo pipefail -c 'on_kafka; prices' ;; esac
