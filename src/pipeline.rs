@@ -266,7 +266,7 @@ impl Pipeline {
 
     fn build(&self, generation: &mut Generation) -> Result<(), Fault> {
         let ledger = &self.supervision.ledger;
-        let Sinks { sinks, accounts } = self.sinks()?;
+        let Sinks { sinks, accounts } = self.sinks(generation)?;
         let ids: Vec<SinkId> = sinks.iter().map(|(_, id, _)| *id).collect();
         ledger.start_generation(generation.number, &ids);
 
@@ -335,6 +335,7 @@ impl Pipeline {
             queue_bytes: self.memory / 4,
             gate: self.registry.clone().map(|registry| registry as Arc<dyn Gate>),
         };
+        generation.opens("source");
         let source = source::open(&self.config.source, context)?;
         let timed = matches!(self.config.source, config::Source::Kafka(_));
         let (hold, finite, stop) = (self.hold.clone(), self.config.source.is_finite(), generation.stop_flag());

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
-use support::kafka::Kafka;
+use support::kafka::{Kafka, Outgoing};
 use support::python::Python;
 use support::run::Run;
 use support::scratch::Scratch;
@@ -50,8 +50,9 @@ struct Trouble {
     make: fn(&Path),
     word: &'static str,
     gone: &'static str,
-    /// How often all is built, and the beginning of the first fault.
-    built: (u64, Option<&'static str>),
+    /// How often all is built, and a word of the first fault if there is one.
+    generations: u64,
+    fault: Option<&'static str>,
 }
 
 /// Below the floor, so that it is seen before it is met.
@@ -72,7 +73,8 @@ fn a_disk_that_is_full_for_a_while_pauses_the_archive_and_not_the_outputs() {
         make: fill,
         word: "the disk is nearly full",
         gone: "writing goes on",
-        built: (1, None),
+        generations: 1,
+        fault: None,
     });
 }
 
@@ -83,8 +85,58 @@ fn a_disk_that_refuses_new_files_pauses_the_archive_and_not_the_outputs() {
         make: use_up_names,
         word: "the disk refuses to be written",
         gone: "the disk takes files again",
-        built: (2, Some("cannot create")),
+        generations: 2,
+        fault: Some("cannot create"),
     });
+}
+
+#[test]
+fn dead_letters_that_their_disk_refuses_wait_and_nothing_else_does() {
+    const ALERTS: u64 = 300;
+    let name = "letters-disk";
+    let scratch = Scratch::new(name);
+    let folder = scratch.path();
+    let disk = folder.join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    if !has_small_disks(&disk) {
+        return;
+    }
+    let (Some(kafka), Some(python)) = (Kafka::shared(), Python::ready()) else { return };
+    let (input, output) = (kafka.topic(name, 1), kafka.topic(&format!("{name}-out"), 1));
+    kafka.produce(&input, simulator::alerts(13, ALERTS, 1));
+    let more = json!({ "publish": [{ "topic": output }], "dead_letters": { "folder": disk.join("letters") } });
+    let component = config::pipeline(folder, name, "ztf", config::endless(kafka, &[&input], name), more);
+    let configuration = config::file(folder, json!({ "memory": "512 MiB" }), vec![component]);
+    let by = [&SMALL_DISK[..], &[disk.to_str().unwrap()]].concat();
+    let mut run = Run::start_by(&scratch, name, &configuration, None, &by);
+
+    let committed = |count: u64| (kafka.committed(name, &input) == [Some(count as i64)]).then_some(());
+    run.await_for("the first alerts archived", Duration::from_secs(60), |_| committed(ALERTS));
+    let seen = PathBuf::from(format!("/proc/{}/root{}", run.process().id(), disk.display()));
+    let filler = seen.join("filler");
+    std::fs::create_dir(&filler).unwrap();
+    use_up_names(&filler);
+    let garbage = Outgoing { partition: Some(0), payload: Some("garbage".into()), ..Outgoing::default() };
+    kafka.produce(&input, std::iter::once(garbage).chain(simulator::alerts(14, ALERTS, 1)));
+    let word = "dead letters can't be put away";
+    run.await_for("a word about the letters", Duration::from_secs(30), |p| p.log().contains(word).then_some(()));
+    run.await_for("all others published", Duration::from_secs(60), |_| (kafka.count(&output) == 2 * ALERTS).then_some(()));
+    // Several tries.
+    let _ = poll(Duration::from_secs(3), || run.process().exited());
+    run.assert_running();
+    assert!(committed(ALERTS).is_some(), "the letter is not passed by: {:?}", kafka.committed(name, &input));
+
+    std::fs::remove_dir_all(&filler).unwrap();
+    run.await_for("everything settled", Duration::from_secs(60), |_| committed(2 * ALERTS + 1));
+    let letters = oracle::letters(&python, &seen.join("letters"));
+    let dead: Vec<i64> = letters.iter().map(|letter| letter["offset"].as_i64().unwrap()).collect();
+    assert_eq!(dead, [ALERTS as i64]);
+    let ends = kafka.ends(&input);
+    oracle::exactly_once(&python, &scratch, &config::archive(folder, name), &[(&input, ends)], &[(0, ALERTS as i64)]);
+    run.terminate();
+    let (report, log) = run.finish(Duration::from_secs(30));
+    assert_eq!((report.generations, report.first_fault.as_deref()), (1, None));
+    assert_eq!(log.matches(word).count(), 1, "said once");
 }
 
 fn pauses_the_archive_and_not_the_outputs(trouble: &Trouble) {
@@ -137,6 +189,9 @@ fn pauses_the_archive_and_not_the_outputs(trouble: &Trouble) {
     let (report, log) = run.finish(Duration::from_secs(30));
     assert!(log.contains(trouble.gone), "it says when it goes on");
     let fault = report.first_fault.as_deref();
-    assert_eq!(report.generations, trouble.built.0, "{fault:?}");
-    assert!(fault.is_some() == trouble.built.1.is_some() && fault.is_none_or(|fault| fault.contains(trouble.built.1.unwrap())));
+    assert_eq!(report.generations, trouble.generations, "{fault:?}");
+    match trouble.fault {
+        None => assert_eq!(fault, None),
+        Some(word) => assert!(fault.is_some_and(|fault| fault.contains(word)), "{fault:?}"),
+    }
 }

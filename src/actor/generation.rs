@@ -1,8 +1,8 @@
 //! One generation of a pipeline: its arbiters, its source and the events that they send. Built sink first, torn down whole.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -26,6 +26,18 @@ pub struct Generation {
     alive: HashMap<&'static str, usize>,
     stop: Arc<AtomicBool>,
     source: Option<Addr<SourceActor>>,
+    opening: Opening,
+}
+
+/// What is being opened while a generation is built, to be told where that takes long.
+#[derive(Clone, Debug)]
+pub(super) struct Opening(Arc<Mutex<&'static str>>);
+
+impl Opening {
+    pub(super) fn now(&self) -> &'static str {
+        // A poisoned lock still guards a whole value.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A stage that did not end when it was told to.
@@ -46,7 +58,17 @@ impl Generation {
             alive: HashMap::new(),
             stop: Arc::default(),
             source: None,
+            opening: Opening(Arc::new(Mutex::new("its first stage"))),
         }
+    }
+
+    /// Notes that what belongs to a stage is opened from here on: files, clients.
+    pub fn opens(&self, stage: &'static str) {
+        *self.opening.0.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    pub(super) fn opening(&self) -> Opening {
+        self.opening.clone()
     }
 
     /// The shell and the arbiter (a thread of its own) for a stage. The stage must then be started in it.

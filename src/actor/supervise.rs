@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
 use super::{Backoff, Decision, Event, Generation, Injector, StopSignal, Suspects};
 use crate::alert::{Budget, Fault, FaultKind};
 use crate::ledger::Ledger;
@@ -12,6 +14,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long the batches on their way may take to reach the sinks before these are asked to seal all the same: one of them may be
 /// held up, and the others need not wait for it.
 const ARRIVE: Duration = Duration::from_secs(2);
+/// How long building a generation may take until it is told what holds it up, and again after as long.
+const OPEN: Duration = Duration::from_secs(10);
 /// How long a last commit may take.
 const COMMIT: Duration = Duration::from_secs(10);
 
@@ -75,7 +79,11 @@ pub fn supervise(with: &Supervision, mut build: impl FnMut(&mut Generation) -> R
     loop {
         outcome.generations += 1;
         let mut generation = Generation::new(outcome.generations, with.ledger.clone(), suspects.clone(), with.injector.clone());
-        let result = match build(&mut generation) {
+        let tell = |stage, waited: Duration| {
+            let waited_s = waited.as_secs();
+            tracing::warn!(component = with.component, stage, waited_s, "opening takes long; nothing is read meanwhile");
+        };
+        let result = match told(OPEN, tell, &mut generation, &mut build) {
             Ok(()) => watch(with, &mut generation, &mut outcome.rebuilt),
             Err(fault) => Err(("build", fault)),
         };
@@ -113,6 +121,31 @@ pub fn supervise(with: &Supervision, mut build: impl FnMut(&mut Generation) -> R
             }
         }
     }
+}
+
+/// Builds a generation, and tells after each `patience` what is being opened and since when: a disk or a broker that does not answer
+/// holds up a call that nothing can end from outside.
+fn told(
+    patience: Duration,
+    tell: impl Fn(&'static str, Duration) + Send,
+    generation: &mut Generation,
+    build: &mut impl FnMut(&mut Generation) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let (opening, start) = (generation.opening(), Instant::now());
+    let (built, waits) = bounded::<()>(0);
+    std::thread::scope(|scope| {
+        let watch = move || {
+            while waits.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                tell(opening.now(), start.elapsed());
+            }
+        };
+        std::thread::Builder::new().name("opening".into()).spawn_scoped(scope, watch).map_err(|e| {
+            Fault::environment(format!("no thread to watch a generation being built: {e}; see the limit on tasks"))
+        })?;
+        let result = build(generation);
+        drop(built);
+        result
+    })
 }
 
 /// Waits; true when a stop was asked for meanwhile.
@@ -166,5 +199,29 @@ fn watch(with: &Supervision, generation: &mut Generation, rebuilt: &mut u64) -> 
         if stopping.is_some_and(|since| since.elapsed() > with.grace) {
             return Ok(End::CutShort);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_holds_up_building_is_told_until_it_is_built() {
+        let mut generation = Generation::new(1, Ledger::default(), Suspects::default(), Arc::default());
+        let (heard, hears) = crossbeam_channel::unbounded();
+        let tell = |stage, waited: Duration| heard.send((stage, waited)).unwrap();
+        let mut build = |generation: &mut Generation| {
+            generation.opens("archive");
+            assert_eq!(hears.recv_timeout(Duration::from_secs(30)).unwrap().0, "archive");
+            generation.opens("source");
+            let seen = std::iter::repeat_with(|| hears.recv_timeout(Duration::from_secs(30)).unwrap());
+            assert!(seen.take(100).any(|(stage, waited)| stage == "source" && waited >= Duration::from_millis(2)));
+            Err(Fault::environment("no source"))
+        };
+        let fault = told(Duration::from_millis(1), tell, &mut generation, &mut build).unwrap_err();
+        assert_eq!(fault.message, "no source");
     }
 }

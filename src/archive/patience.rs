@@ -95,8 +95,7 @@ impl<F: Format> PatientSink<F> {
         }
         while self.has_room()? {
             let Some(batch) = self.waiting.pop_front() else { return Ok(true) };
-            let done = self.within.accept(&batch);
-            self.weigh(done)?;
+            self.attempt(|within| within.accept(&batch))?;
             if self.refused.is_some() {
                 break;
             }
@@ -105,8 +104,8 @@ impl<F: Format> PatientSink<F> {
     }
 
     /// Holds a fault back while the disk does not take a file.
-    fn weigh(&mut self, done: Result<(), Fault>) -> Result<(), Fault> {
-        let Err(fault) = done else { return Ok(()) };
+    fn attempt(&mut self, call: impl FnOnce(&mut HourlySink<F>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let Err(fault) = call(&mut self.within) else { return Ok(()) };
         if fault.kind != FaultKind::Environment {
             return Err(fault);
         }
@@ -130,26 +129,17 @@ impl<F: Format> PatientSink<F> {
 impl<F: Format> Sink for PatientSink<F> {
     fn accept(&mut self, batch: &Decoded) -> Result<(), Fault> {
         if self.go_on()? {
-            let done = self.within.accept(batch);
-            return self.weigh(done);
+            return self.attempt(|within| within.accept(batch));
         }
         self.waiting.push_back(batch.clone());
         Ok(())
     }
 
     fn tick(&mut self, now: Instant) -> Result<(), Fault> {
-        if !self.go_on()? {
-            return Ok(());
-        }
-        let done = self.within.tick(now);
-        self.weigh(done)
+        if self.go_on()? { self.attempt(|within| within.tick(now)) } else { Ok(()) }
     }
 
     fn seal(&mut self) -> Result<(), Fault> {
-        if !self.go_on()? {
-            return Ok(());
-        }
-        let done = self.within.seal();
-        self.weigh(done)
+        if self.go_on()? { self.attempt(|within| within.seal()) } else { Ok(()) }
     }
 }

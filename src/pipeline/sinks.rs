@@ -9,6 +9,7 @@ use super::late;
 use super::letters::requeue_name;
 use super::replay::replay_name;
 use super::{ARCHIVE, ArchiveCounts, BACKUP, LETTERS, PUBLISH, Pipeline};
+use crate::actor::Generation;
 use crate::alert::{Fault, Sink};
 use crate::archive::{self, ArchiveContext, ArchiveSink, BackupSink, Editions, Means, PatientSink};
 use crate::config::{self, KafkaSource, late_name};
@@ -24,7 +25,7 @@ pub(super) struct Sinks {
 }
 
 impl Pipeline {
-    pub(super) fn sinks(&self) -> Result<Sinks, Fault> {
+    pub(super) fn sinks(&self, generation: &Generation) -> Result<Sinks, Fault> {
         let ledger = &self.supervision.ledger;
         let mut sinks: Vec<(&'static str, SinkId, Box<dyn Sink>)> = Vec::new();
         let (archive, backup) = (&self.config.archive, &self.config.backup);
@@ -68,6 +69,7 @@ impl Pipeline {
         let quarter = self.memory / 4;
         let for_backup = if archive.is_some() { quarter / 4 } else { quarter };
         if let Some(archive) = archive {
+            generation.opens("archive");
             let memory = if backup.is_some() { quarter - for_backup } else { quarter };
             let context = keeps(ARCHIVE, memory, &self.archived);
             let way = match archive.way {
@@ -83,6 +85,7 @@ impl Pipeline {
             ));
         }
         if let Some(backup) = backup {
+            generation.opens("backup");
             let context = keeps(BACKUP, for_backup, &self.backed_up);
             sinks.push((
                 "backup",
@@ -91,6 +94,7 @@ impl Pipeline {
             ));
         }
         if !self.config.publish.is_empty() {
+            generation.opens("publish");
             let context = PublishContext {
                 component: self.config.name.clone(),
                 sink: PUBLISH,
