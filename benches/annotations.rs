@@ -5,7 +5,7 @@
 //! Batches are as a run with ZTF packets of 76 kB has them: 55 alerts of one exposure each, 24 of them to a row group. `beside` is
 //! what the load generator's catalogues give (every fifth alert lies beside a source of each, so that an alert has two matches),
 //! `carried` the same with two columns that come along, `apart` catalogues that have nothing there. `none` has no catalogue: what
-//! it takes is in the others too.
+//! it takes is in the others too. `large` is `apart` with catalogues of a million to fifty million sources.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -35,7 +35,9 @@ const BATCHES: usize = 24;
 const GROUPS: usize = 20;
 const ROUNDS: usize = 15;
 const CATALOGS: usize = 10;
-const SOURCES: usize = 1_000_000;
+/// Sources of each catalogue, millions.
+const SMALL: [usize; CATALOGS] = [1; CATALOGS];
+const LARGE: [usize; CATALOGS] = [1, 1, 1, 1, 5, 10, 10, 20, 50, 50];
 /// 2026-11-09 03:00:00 UTC, milliseconds.
 const T0: i64 = 1_794_193_200_000;
 
@@ -64,18 +66,27 @@ fn alerts() -> Vec<(f64, f64)> {
     (0..ROWS * BATCHES * GROUPS).map(&mut alert).collect()
 }
 
-fn index(path: &Path, number: usize, alerts: &[(f64, f64)], beside: bool, carried: bool) -> PathBuf {
+/// What catalogues have where the alerts are.
+#[derive(Clone, Copy, PartialEq)]
+enum There {
+    Nothing,
+    Sources,
+    SourcesWithColumns,
+}
+
+fn index(path: &Path, number: usize, millions: usize, alerts: &[(f64, f64)], there: There) -> PathBuf {
     let options = Options { name: "made".into(), ..Options::default() };
     let mut builder = Builder::create(path, options).unwrap();
     let mut state = 1_000 + number as u64;
-    let near = alerts.iter().skip(number % 5).step_by(5).filter(|_| beside).map(|&(ra, dec)| (ra, dec - 0.3 / 3_600.0));
-    let rows: Vec<(f64, f64)> = near.chain(std::iter::repeat_with(|| anywhere(&mut state))).take(SOURCES).collect();
+    let near =
+        alerts.iter().skip(number % 5).step_by(5).filter(|_| there != There::Nothing).map(|&(ra, dec)| (ra, dec - 0.3 / 3_600.0));
+    let rows: Vec<(f64, f64)> = near.chain(std::iter::repeat_with(|| anywhere(&mut state))).take(millions * 1_000_000).collect();
     for (part, first) in rows.chunks(65_536).zip((0..).step_by(65_536)) {
         let (ra, dec): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
         let ids: ArrayRef =
             Arc::new(StringArray::from_iter_values((0..part.len()).map(|i| format!("c{number}-{:09}", first + i))));
         let magnitudes: ArrayRef = Arc::new(Float32Array::from_iter_values(dec.iter().map(|d| 20.0 + *d as f32 / 90.0)));
-        let carried = carried.then(|| {
+        let carried = (there == There::SourcesWithColumns).then(|| {
             let columns = [("mag".to_owned(), magnitudes), (format!("name{number}"), ids.clone())];
             RecordBatch::try_from_iter(columns).unwrap()
         });
@@ -85,12 +96,12 @@ fn index(path: &Path, number: usize, alerts: &[(f64, f64)], beside: bool, carrie
     path.to_owned()
 }
 
-fn chain(folder: &Path, name: &str, alerts: &[(f64, f64)], beside: bool, carried: bool) -> Chain {
-    let catalog = |number: usize| {
-        let path = index(&folder.join(format!("{name}{number}.skyz")), number, alerts, beside, carried);
+fn chain(folder: &Path, name: &str, millions: [usize; CATALOGS], alerts: &[(f64, f64)], there: There) -> Chain {
+    let catalog = |(number, millions): (usize, usize)| {
+        let path = index(&folder.join(format!("{name}{number}.skyz")), number, millions, alerts, there);
         Matched::within(&path, &format!("catalogue{number}"), 1.5)
     };
-    let catalogs = (0..CATALOGS).map(catalog).collect();
+    let catalogs = millions.into_iter().enumerate().map(catalog).collect();
     Chain::new(&[Step { name: "match".into(), kind: StepKind::Crossmatch { catalogs } }], None).unwrap()
 }
 
@@ -214,9 +225,15 @@ fn main() {
     let schema =
         AlertSchema::parse(r#"{"type": "record", "name": "alert", "fields": [{"name": "candid", "type": "long"}]}"#).unwrap();
     let mut runs = vec![("none", Chain::new(&[], None).unwrap(), Vec::new())];
-    for (name, beside, carried) in [("beside", true, false), ("carried", true, true), ("apart", false, false)] {
+    let cases = [
+        ("beside", SMALL, There::Sources),
+        ("carried", SMALL, There::SourcesWithColumns),
+        ("apart", SMALL, There::Nothing),
+        ("large", LARGE, There::Nothing),
+    ];
+    for (name, millions, there) in cases {
         if only.as_ref().is_none_or(|only| only == name) {
-            runs.push((name, chain(folder.path(), name, &alerts, beside, carried), Vec::new()));
+            runs.push((name, chain(folder.path(), name, millions, &alerts, there), Vec::new()));
         }
     }
     for _ in 0..ROUNDS {

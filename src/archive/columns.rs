@@ -19,9 +19,8 @@ use parquet::schema::types::{ColumnDescriptor, ColumnPath, SchemaDescriptor};
 use super::context::{ArchiveContext, Editions};
 use super::footer::key;
 use super::history::History;
-use super::points::Points;
 use super::writer::{Means, guarded};
-use super::{meaning, page};
+use super::{flat, meaning, page, points};
 use crate::alert::{AlertBatch, Fault, Verdict};
 use crate::avro::{AlertSchema, Kept};
 use crate::config::{CutoutCodec, FieldPath};
@@ -189,8 +188,8 @@ fn own_fields() -> Fields {
     ])
 }
 
-/// Dictionaries for text and small integers, zstd for all but bytes, what steps add and the numbers of histories, for which it is tried
-/// first (cut-outs are compressed already or cost more than they gain, dictionaries of floats triple the cost). Statistics of pages
+/// Dictionaries and zstd for text, zstd for numbers where it is found to pay, none for bytes (cut-outs are compressed already or cost
+/// more than they gain) and for what steps add as text. Statistics of pages
 /// for what the candidate view is made of and for our own fields, of chunks for other columns without repetition, none inside lists,
 /// where no reader uses them. A Bloom filter for the id of the object.
 fn properties(
@@ -218,10 +217,10 @@ fn properties(
     let added = |path: &ColumnPath| path.parts()[0] != OWN && alerts.arrow.column_with_name(&path.parts()[0]).is_none();
     for column in parquet.columns() {
         let path = column.path().clone();
-        let content = Content::of(column);
+        let (content, sought) = (Content::of(column), column.path().parts()[0] == OWN || is(column.path(), &sought));
         if column.max_rep_level() > 0 || matches!(content, Content::Bytes) {
             properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
-        } else if path.parts()[0] == OWN || is(&path, &sought) {
+        } else if sought {
             properties = properties
                 .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
                 .set_column_data_page_row_count_limit(path.clone(), PAGE_ROWS);
@@ -231,13 +230,11 @@ fn properties(
                 .set_column_bloom_filter_fpp(path.clone(), 0.001)
                 .set_column_bloom_filter_max_ndv(path.clone(), OBJECTS);
         }
-        // What steps have added holds the same few values over and over, or none, or numbers that do not compress: dictionaries and
-        // run lengths are all that it needs, and setting up a codec for each column would cost more than everything else about it.
-        if added(&path) {
-            properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
-        }
-        // These are laid out with a codec of their own choice. Without dictionaries: runs compress as well in less time.
-        if Points::suit(column) && file.field_with_name(&path.parts()[0]).is_ok_and(History::suits) {
+        // What steps have added as text is the same few over and over, for which a dictionary is all that is needed: setting up a codec for
+        // each column would cost more than everything else about it. Numbers are laid out with a codec of their own choice, but for
+        // those with statistics of pages; without dictionaries: runs compress as well in less time.
+        let history = || file.field_with_name(&path.parts()[0]).is_ok_and(History::suits);
+        if added(&path) || (points::suit(column) && history()) || (flat::suits(column) && !sought) {
             properties = properties.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
         }
         match content {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StructArray, new_null_array};
-use arrow_buffer::BooleanBuffer;
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_array::{Array, ArrayRef, RecordBatch, StructArray, new_null_array};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{ArrowError, DataType, Field, Fields, Schema};
 use arrow_select::interleave::interleave;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::Compression;
@@ -26,9 +26,9 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::ThreadPool;
 
 use super::columns::{HEALPIX, OWN};
+use super::flat::{self, Place};
 use super::history::History;
-use super::page::general;
-use super::points::Points;
+use super::page::{Pages, general};
 use super::stamps::Stamps;
 use crate::alert::Permit;
 use crate::durable::Staged;
@@ -52,7 +52,7 @@ pub(super) struct Group {
 pub(super) enum Chunk {
     Encoded(ArrowColumnChunk),
     Stamps(Stamps, ColumnCloseResult),
-    Points(Points, ColumnCloseResult),
+    Pages(Pages, ColumnCloseResult),
 }
 
 /// How the columns of a file are laid out in Parquet.
@@ -87,7 +87,7 @@ impl Group {
         let mut work: Vec<Work<'_>> = Vec::with_capacity(plan.parquet.num_columns());
         for (index, field) in plan.schema.fields().iter().enumerate() {
             let arrays: Vec<&dyn Array> = self.batches.iter().map(|batch| batch.column(index).as_ref()).collect();
-            let mut leaves = leaves.by_ref().take(leaf_count(field.data_type()));
+            let mut leaves = leaves.by_ref().take(leaf_count(field));
             if let Some(history) = History::of(field, &arrays, &order)? {
                 let history = Arc::new(history);
                 work.extend(leaves.enumerate().map(|(number, (leaf, first))| Work {
@@ -165,66 +165,115 @@ struct Column<'a> {
 
 impl Column<'_> {
     fn encode(self, plan: &Plan<'_>, order: &[(usize, usize)]) -> Result<Vec<Chunk>> {
-        let mut types = Vec::with_capacity(self.leaves.len());
-        leaf_types(self.field.data_type(), &mut types);
-        let through = |column: &ColumnDescPtr, leaf: &DataType| {
-            plan.properties.compression(column.path()) == Compression::UNCOMPRESSED && Stamps::suit(column, leaf)
-        };
-        let stamps: Vec<bool> = self.leaves.iter().zip(&types).map(|((column, _), leaf)| through(column, leaf)).collect();
-        let mut laid_out = Vec::new();
-        if stamps.contains(&true) {
-            let whole = interleave(&self.arrays, order)?;
-            for ((column, _), _) in self.leaves.iter().zip(&stamps).filter(|(_, stamp)| **stamp) {
-                let (stamps, close) = Stamps::lay_out(column, self.field, &whole)?;
-                laid_out.push(Chunk::Stamps(stamps, close));
-            }
+        let mut parts = Vec::with_capacity(self.leaves.len());
+        let whole: Vec<Place<'_>> = self.arrays.iter().map(|array| Place::top(*array)).collect();
+        leaf_parts(self.field, 0, Some(whole), &mut parts);
+        let mut whole = None;
+        let mut chunks: Vec<Option<Chunk>> = Vec::with_capacity(self.leaves.len());
+        for ((column, _), (leaf, places)) in self.leaves.iter().zip(&parts) {
+            chunks.push(match places {
+                _ if plan.properties.compression(column.path()) != Compression::UNCOMPRESSED => None,
+                _ if Stamps::suit(column, leaf) => {
+                    let whole = match &whole {
+                        Some(whole) => whole,
+                        None => whole.insert(interleave(&self.arrays, order)?),
+                    };
+                    let (stamps, close) = Stamps::lay_out(column, self.field, whole)?;
+                    Some(Chunk::Stamps(stamps, close))
+                }
+                Some(places) if flat::suits(column) && flat::lie_plain(leaf) => {
+                    let (pages, close) = flat::lay_out(column, places, order)?;
+                    Some(Chunk::Pages(pages, close))
+                }
+                _ => None,
+            });
         }
-        let mut writers: Vec<ArrowColumnWriter> = self.leaves.into_iter().map(|(_, writer)| writer).collect();
-        if !stamps.iter().all(|stamp| *stamp) {
-            for rows in order.chunks(ROWS.max(VALUES / writers.len())) {
-                // Levels of stamps are made with the others of their struct and dropped: they are one run.
-                let leaves = compute_leaves(self.field, &gather(&self.arrays, rows)?)?;
-                for ((writer, leaf), _) in writers.iter_mut().zip(&leaves).zip(&stamps).filter(|(_, stamp)| !**stamp) {
+        let mut writers: Vec<Option<ArrowColumnWriter>> =
+            self.leaves.into_iter().zip(&chunks).map(|((_, writer), chunk)| chunk.is_none().then_some(writer)).collect();
+        if let Some(rest) = Rest::of(self.field, &mut chunks.iter().map(Option::is_some)) {
+            let count = writers.iter().flatten().count();
+            for rows in order.chunks(ROWS.max(VALUES / count)) {
+                let leaves = compute_leaves(&rest.field, &rest.gather(&self.arrays, rows)?)?;
+                for (writer, leaf) in writers.iter_mut().flatten().zip(&leaves) {
                     writer.write(leaf)?;
                 }
             }
         }
-        let mut laid_out = laid_out.into_iter();
-        let close = |(writer, stamp): (ArrowColumnWriter, &bool)| match stamp {
-            true => laid_out.next().ok_or_else(|| general("a column of cut-outs was not laid out")),
-            false => Ok(Chunk::Encoded(writer.close()?)),
+        let encoded = |(chunk, writer): (Option<Chunk>, Option<ArrowColumnWriter>)| match (chunk, writer) {
+            (Some(chunk), _) => Ok(chunk),
+            (None, Some(writer)) => Ok(Chunk::Encoded(writer.close()?)),
+            (None, None) => Err(general("a column was neither laid out nor encoded")),
         };
-        writers.into_iter().zip(&stamps).map(close).collect()
+        chunks.into_iter().zip(writers).map(encoded).collect()
     }
 }
 
-/// As `interleave`, but what is the same in all rows is not looked at row by row: much of what steps say about catalogues is.
-fn gather(arrays: &[&dyn Array], rows: &[(usize, usize)]) -> std::result::Result<ArrayRef, ArrowError> {
-    let Some(data_type) = arrays.first().map(|array| array.data_type()) else { return interleave(arrays, rows) };
-    let full = arrays.iter().all(|array| array.null_count() == 0);
-    match data_type {
-        DataType::Struct(fields) if full && !fields.is_empty() => {
-            let records: Vec<&StructArray> = arrays.iter().map(|array| array.as_struct()).collect();
-            let column = |number: usize| {
-                let columns: Vec<&dyn Array> = records.iter().map(|record| record.column(number).as_ref()).collect();
-                gather(&columns, rows)
+/// A column without those of its leaf columns that are laid out by themselves.
+struct Rest {
+    field: Field,
+    /// Of a record, which of its columns remain.
+    columns: Option<Vec<(usize, Rest)>>,
+}
+
+impl Rest {
+    /// `laid_out` tells it of each leaf column, in their order in the file. `None` where nothing remains.
+    fn of(field: &Field, laid_out: &mut impl Iterator<Item = bool>) -> Option<Rest> {
+        let DataType::Struct(fields) = field.data_type() else {
+            // Of lists and maps nothing is laid out so.
+            let any = laid_out.take(leaf_count(field)).filter(|laid_out| *laid_out).count() > 0;
+            return (!any).then(|| Rest { field: field.clone(), columns: None });
+        };
+        let columns: Vec<(usize, Rest)> =
+            fields.iter().enumerate().filter_map(|(number, field)| Some((number, Rest::of(field, laid_out)?))).collect();
+        let fields: Fields = columns.iter().map(|(_, rest)| rest.field.clone()).collect();
+        let field = field.clone().with_data_type(DataType::Struct(fields));
+        (!columns.is_empty()).then_some(Rest { field, columns: Some(columns) })
+    }
+
+    /// As `interleave`, but what is the same in all rows is not looked at row by row: much of what steps say about catalogues is.
+    fn gather(&self, arrays: &[&dyn Array], rows: &[(usize, usize)]) -> std::result::Result<ArrayRef, ArrowError> {
+        let Some(columns) = &self.columns else {
+            let null = arrays.iter().all(|array| array.null_count() == array.len());
+            return if null && !self.field.data_type().is_nested() {
+                Ok(new_null_array(self.field.data_type(), rows.len()))
+            } else {
+                interleave(arrays, rows)
             };
-            let columns = (0..fields.len()).map(column).collect::<std::result::Result<_, _>>()?;
-            Ok(Arc::new(StructArray::try_new(fields.clone(), columns, None)?))
-        }
-        DataType::Boolean if full => {
-            let (set, all) =
-                arrays.iter().fold((0, 0), |(set, all), array| (set + array.as_boolean().true_count(), all + array.len()));
-            match set {
-                0 => Ok(Arc::new(BooleanArray::new(BooleanBuffer::new_unset(rows.len()), None))),
-                set if set == all => Ok(Arc::new(BooleanArray::new(BooleanBuffer::new_set(rows.len()), None))),
-                _ => interleave(arrays, rows),
+        };
+        let records: Vec<&StructArray> = arrays.iter().map(|array| array.as_struct()).collect();
+        let nulls = records.iter().any(|record| record.null_count() > 0);
+        let nulls = nulls.then(|| rows.iter().map(|(batch, row)| records[*batch].is_valid(*row)).collect::<NullBuffer>());
+        let column = |(number, rest): &(usize, Rest)| {
+            let columns: Vec<&dyn Array> = records.iter().map(|record| record.column(*number).as_ref()).collect();
+            rest.gather(&columns, rows)
+        };
+        let DataType::Struct(fields) = self.field.data_type() else { return interleave(arrays, rows) };
+        let columns = columns.iter().map(column).collect::<std::result::Result<_, _>>()?;
+        Ok(Arc::new(StructArray::try_new(fields.clone(), columns, nulls)?))
+    }
+}
+
+/// The type of each leaf column, and where it lies in all batches if no list or map holds it. `above`: definition level of the records
+/// that hold the field.
+fn leaf_parts<'a>(
+    field: &'a Field,
+    above: u8,
+    places: Option<Vec<Place<'a>>>,
+    parts: &mut Vec<(&'a DataType, Option<Vec<Place<'a>>>)>,
+) {
+    match field.data_type() {
+        DataType::Struct(fields) => {
+            let nullable = field.is_nullable();
+            let within = |place: &Place<'a>| Some(place.within(place.array.as_struct_opt()?, above, nullable));
+            let records = places.and_then(|places| places.iter().map(within).collect::<Option<Vec<_>>>());
+            for (number, field) in fields.iter().enumerate() {
+                let column = records.as_ref().map(|records| records.iter().map(|record| record(number)).collect());
+                leaf_parts(field, above + u8::from(nullable), column, parts);
             }
         }
-        flat if !flat.is_nested() && arrays.iter().all(|array| array.null_count() == array.len()) => {
-            Ok(new_null_array(flat, rows.len()))
-        }
-        _ => interleave(arrays, rows),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => leaf_parts(item, 0, None, parts),
+        DataType::Map(entries, _) => leaf_parts(entries, 0, None, parts),
+        leaf => parts.push((leaf, places)),
     }
 }
 
@@ -247,35 +296,22 @@ impl Chunk {
         match self {
             Chunk::Encoded(chunk) => chunk.append_to_row_group(group),
             Chunk::Stamps(stamps, close) => group.append_column(&stamps, close),
-            Chunk::Points(points, close) => group.append_column(&points, close),
+            Chunk::Pages(pages, close) => group.append_column(&pages, close),
         }
     }
 }
 
 /// Leaf columns that a column becomes in Parquet.
-fn leaf_count(data_type: &DataType) -> usize {
-    let mut types = Vec::new();
-    leaf_types(data_type, &mut types);
-    types.len()
-}
-
-/// The types of the leaf columns, in their order in the file.
-fn leaf_types<'a>(data_type: &'a DataType, types: &mut Vec<&'a DataType>) {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().for_each(|field| leaf_types(field.data_type(), types)),
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-            leaf_types(item.data_type(), types);
-        }
-        DataType::Map(entries, _) => leaf_types(entries.data_type(), types),
-        leaf => types.push(leaf),
-    }
+fn leaf_count(field: &Field) -> usize {
+    let mut parts = Vec::new();
+    leaf_parts(field, 0, None, &mut parts);
+    parts.len()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use arrow_array::{Int32Array, StringViewArray};
-    use arrow_buffer::NullBuffer;
+    use arrow_array::{BooleanArray, Int32Array, StringViewArray};
     use proptest::prelude::*;
 
     use super::*;
@@ -299,24 +335,41 @@ mod tests {
         #[test]
         fn what_is_gathered_is_what_interleave_makes(
             batches in prop::collection::vec(prop::collection::vec(any::<Row>(), 0..6), 1..5),
-            // All flags one, all flags the other, no numbers, no texts; records that are all there.
-            same in any::<[bool; 5]>(),
+            // No numbers, no texts; records that are all there.
+            same in any::<[bool; 3]>(),
+            // Leaf columns that are laid out by themselves: flag, number, text.
+            laid_out in any::<[bool; 3]>(),
             from in 0usize..3,
             seed in any::<usize>(),
         ) {
             let rows = |rows: &Vec<Row>| -> Vec<Row> {
-                let flag = |flag| if same[0] { Some(true) } else if same[1] { Some(false) } else { flag };
-                let one = |(a, b, c, d): Row| (flag(a), b.filter(|_| !same[2]), c.filter(|_| !same[3]), d);
+                let one = |(a, b, c, d): Row| (a, b.filter(|_| !same[0]), c.filter(|_| !same[1]), d);
                 rows.iter().cloned().map(one).collect()
             };
-            let whole: Vec<ArrayRef> = batches.iter().map(|batch| self::batch(&rows(batch), same[4])).collect();
+            let whole: Vec<ArrayRef> = batches.iter().map(|batch| self::batch(&rows(batch), same[2])).collect();
             let sliced = |array: &ArrayRef| array.slice(from.min(array.len()), array.len() - from.min(array.len()));
             let arrays: Vec<ArrayRef> = whole.iter().map(sliced).collect();
             let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
             let mut order: Vec<(usize, usize)> =
                 arrays.iter().enumerate().flat_map(|(number, array)| (0..array.len()).map(move |row| (number, row))).collect();
             order.sort_by_key(|(number, row)| (number * 31 + row).wrapping_add(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            prop_assert_eq!(&gather(&arrays, &order).unwrap(), &interleave(&arrays, &order).unwrap());
+            let field = Field::new("column", arrays[0].data_type().clone(), false);
+            let rest = Rest::of(&field, &mut laid_out.into_iter());
+            prop_assert_eq!(rest.is_none(), laid_out == [true; 3]);
+            let Some(rest) = rest else { return Ok(()) };
+            let gathered = rest.gather(&arrays, &order).unwrap();
+            prop_assert_eq!(gathered.data_type(), rest.field.data_type());
+            let expected = interleave(&arrays, &order).unwrap();
+            let (gathered, expected) = (gathered.as_struct(), expected.as_struct());
+            prop_assert_eq!(gathered.column_by_name("flag"), expected.column_by_name("flag").filter(|_| !laid_out[0]));
+            let inner = |record: &StructArray| record.column_by_name("inner").map(|inner| inner.as_struct().clone());
+            let (gathered, expected) = (inner(gathered), inner(expected).unwrap());
+            prop_assert_eq!(gathered.is_none(), laid_out[1] && laid_out[2]);
+            let Some(gathered) = gathered else { return Ok(()) };
+            prop_assert_eq!(gathered.nulls().map_or(0, NullBuffer::null_count), expected.null_count());
+            for (name, laid_out) in [("number", laid_out[1]), ("text", laid_out[2])] {
+                prop_assert_eq!(gathered.column_by_name(name), expected.column_by_name(name).filter(|_| !laid_out));
+            }
         }
     }
 }

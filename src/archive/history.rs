@@ -23,7 +23,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::group::Chunk;
 use super::page::general;
-use super::points::{Lists, Points};
+use super::points::{self, Lists};
 
 /// A column of lists, with all of the batches.
 pub(super) struct History<'a> {
@@ -99,9 +99,9 @@ impl<'a> History<'a> {
         };
         let columns: Vec<&dyn Array> = self.lists.iter().map(|list| column(list)).collect();
         let values = self.moved(&columns)?;
-        if Points::suit(leaf) && Points::lie_plain(values.data_type()) {
-            let (points, close) = Points::lay_out(leaf, &self.pages, &values)?;
-            return Ok(Chunk::Points(points, close));
+        if points::suit(leaf) && points::lie_plain(values.data_type()) {
+            let (pages, close) = points::lay_out(leaf, &self.pages, &values)?;
+            return Ok(Chunk::Pages(pages, close));
         }
         let (item, values): (FieldRef, ArrayRef) = match self.item.data_type() {
             DataType::Struct(fields) => {

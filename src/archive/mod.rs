@@ -32,6 +32,7 @@ mod container;
 mod contents;
 mod context;
 pub mod export;
+mod flat;
 mod folders;
 mod footer;
 mod format;
