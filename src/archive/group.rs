@@ -230,7 +230,7 @@ impl Rest {
         (!columns.is_empty()).then_some(Rest { field, columns: Some(columns) })
     }
 
-    /// As `interleave`, but what is the same in all rows is not looked at row by row: much of what steps say about catalogues is.
+    /// As `interleave`, but what is missing in all rows is not looked at row by row.
     fn gather(&self, arrays: &[&dyn Array], rows: &[(usize, usize)]) -> std::result::Result<ArrayRef, ArrowError> {
         let Some(columns) = &self.columns else {
             let null = arrays.iter().all(|array| array.null_count() == array.len());
